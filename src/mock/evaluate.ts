@@ -120,7 +120,9 @@ const parseParts = (text: string, modern: boolean): Result.Result<SelectorParts,
   const rest = trimmed.slice(name.length).trimStart()
   const position = `1:${name.length + 1}: parse error:`
   if (notMetric.test(name) || (rest === "" ? name === "" : !rest.startsWith("{"))) {
-    return Result.fail(`${position} the mock understands plain selectors, count() of one, and time() only`)
+    return Result.fail(
+      `${position} the mock evaluates selectors, and count() of one, but no other PromQL: use a real server for expressions`
+    )
   }
   if (!modern && /["'`]/.test(rest.replace(quotedValue, ""))) {
     return Result.fail(`${position} unexpected string in label matching, expected identifier or "}"`)

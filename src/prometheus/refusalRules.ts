@@ -286,7 +286,8 @@ export const rules: ReadonlyArray<Rule> = [
       /error parsing regexp/i,
       /invalid regexp?\b/i,
       /(cannot|failed to|could not|unable to) (parse|compile) (the )?(query|promql|regexp?|regular expression|selector|matchers?|expression)\b(?! (range|res|time|dur|step))/i,
-      /must contain at least one non-empty matcher/i
+      /must contain at least one non-empty matcher/i,
+      /invalid expression type/i
     ],
     reason: "InvalidQuery"
   },

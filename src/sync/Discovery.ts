@@ -25,6 +25,7 @@ import {
   warnOfLimit
 } from "./listNames.ts"
 import { queryLabels } from "./queryProbe.ts"
+import { ownMatchersOf, selectorOfMetric } from "./StreamDefinition.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { unlistedNames, unmatchedPatterns, youngNames } from "./unlistedNames.ts"
 
@@ -177,7 +178,9 @@ const discoverWith = Effect.fnUntraced(function* (
       `Left out: ${pluralize(all.names.size - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
     )
   }
-  const names = usable.filter((name) => isIncluded(settings.metrics, name)).sort()
+  const names = (yield* withOwnSelectors(usable, range))
+    .filter((name) => isIncluded(settings.metrics, name))
+    .sort()
   const unmatched = unmatchedPatterns(settings.metrics, usable)
   if (names.length > 0) yield* Effect.forEach(unmatched, (sentence) => Effect.logWarning(sentence))
   return { clock, range, names, unmatched, lists, isUnlisted: false }
@@ -219,6 +222,22 @@ export const discoverNames = discoverWith(false)
 
 /** The same for a check, which does not wait for everything. */
 export const discoverNamesQuickly = discoverWith(true)
+
+/** Replaces the names of metrics with a selector of their own by those that this selector has. */
+const withOwnSelectors = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
+  const settings = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const all = new Set(names.filter((name) => ownMatchersOf(settings, name) === undefined))
+  for (const { matchers } of settings.overrides) {
+    if (matchers === undefined) continue
+    const listed = new NameSet()
+    yield* addNames(listed, range, (part) => client.metricNames(part, [], matchers))
+    for (const name of listed.names) {
+      if (name.length <= MAX_NAME_CHARACTERS && ownMatchersOf(settings, name) === matchers) all.add(name)
+    }
+  }
+  return [...all]
+})
 
 /** Whether a server that has responded to a query cannot list its metrics, or not all of them. */
 const isAboutLists = ({ policy, reason }: PrometheusError): boolean =>
@@ -332,14 +351,17 @@ const MAX_PAIRS = 10_000_000
  */
 const listLabels = Effect.fnUntraced(function* ({ isUnlisted, lists, names, range }: DiscoveredNames) {
   const client = yield* PrometheusClient
-  const { concurrency, excludedLabels } = yield* ConnectorConfig
+  const settings = yield* ConnectorConfig
+  const { concurrency, excludedLabels } = settings
   /** The parts of the range to request: itself, and others if its list may lack some. */
   const parts = lists?.parts ?? firstParts(range)
   const beside = [range, ...parts.filter((part) => lengthOf(part) < lengthOf(range))]
   const labelsOf = (ranges: ReadonlyArray<TimeRange>) =>
     Effect.fnUntraced(function* (name: string) {
       const labels = yield* Effect.catchIf(
-        namesIn(ranges, (part) => client.labelNames(part, [ofMetric(name)])),
+        namesIn(ranges, (part) =>
+          client.labelNames(part, [ofMetric(name)], selectorOfMetric(settings, name))
+        ),
         ({ policy }) => policy.action === "split",
         // It can still be read: its labels share one column.
         ({ summary }) =>
@@ -395,10 +417,23 @@ const listLabels = Effect.fnUntraced(function* ({ isUnlisted, lists, names, rang
   return yield* Effect.catchIf(byLabel(all, ranges), isTooWide, () => byMetric(ranges))
 })
 
+/** Metrics with a selector of their own have lists of their own. */
+const listAllLabels = Effect.fnUntraced(function* (discovered: DiscoveredNames) {
+  const settings = yield* ConnectorConfig
+  const isOwn = (name: string) => ownMatchersOf(settings, name) !== undefined
+  const own = discovered.names.filter(isOwn)
+  if (own.length === 0) return yield* listLabels(discovered)
+  const general = discovered.names.filter((name) => !isOwn(name))
+  return new Map<string, Labels>([
+    ...(general.length === 0 ? [] : yield* listLabels({ ...discovered, names: general })),
+    ...(yield* listLabels({ ...discovered, names: own, isUnlisted: true }))
+  ])
+})
+
 /** The labels of each metric. Those that a server does not list are found in `other_labels`. */
 const labelsByMetric = (discovered: DiscoveredNames) =>
   Effect.catchIf(
-    listLabels(discovered),
+    listAllLabels(discovered),
     (error) => error.reason === "NoLabelApi" || (discovered.isUnlisted && isAboutLists(error)),
     ({ summary }) =>
       Effect.as(

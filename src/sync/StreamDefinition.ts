@@ -88,6 +88,16 @@ export const ownStepOf = (
   return groups.some((group) => group.name === name) ? undefined : overrideOf(overrides, name)?.stepSeconds
 }
 
+/** The matchers that an override gives a metric in place of the general ones. */
+export const ownMatchersOf = ({ overrides }: Pick<DefiningSettings, "overrides">, metric: string) =>
+  overrideOf(overrides, metric)?.matchers
+
+/** The selector of the series of a metric. */
+export const selectorOfMetric = (
+  settings: Pick<DefiningSettings, "overrides" | "matchers">,
+  metric: string
+): ReadonlyArray<Matcher> => ownMatchersOf(settings, metric) ?? settings.matchers
+
 /** The first override that matches a metric counts. */
 const overrideOf = (overrides: DefiningSettings["overrides"], metric: string) =>
   overrides.find(({ metrics }) => metrics.test(metric))

@@ -7,10 +7,12 @@
  * it is empty. Such a query costs nothing if it is, and otherwise less than reading the same samples.
  */
 import { Duration, Effect } from "effect"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { ofMetric } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
+import { selectorOfMetric } from "./StreamDefinition.ts"
 import { samplePresence } from "./samplePresence.ts"
 import type { GridRange } from "./TimeGrid.ts"
 import { MAX_POINTS } from "./WindowSize.ts"
@@ -132,7 +134,11 @@ export const firstPoint = Effect.fnUntraced(function* (
 })
 
 const presentPart = (metric: string, range: TimeRange) =>
-  Effect.map(samplePresence([ofMetric(metric)], range, PARTS), (presence) => presence.get(metric)?.[0])
+  Effect.gen(function* () {
+    const selector = selectorOfMetric(yield* ConnectorConfig, metric)
+    const presence = yield* samplePresence([ofMetric(metric)], range, PARTS, selector)
+    return presence.get(metric)?.[0]
+  })
 
 /** The earliest time at which the index lists the metric, or somewhat earlier; the end if it does not. */
 const firstListed = Effect.fnUntraced(function* (
@@ -141,8 +147,12 @@ const firstListed = Effect.fnUntraced(function* (
   exactMillis: number
 ) {
   const client = yield* PrometheusClient
+  const selector = selectorOfMetric(yield* ConnectorConfig, metric)
   const isListed = (startMillis: number, endMillis: number) =>
-    Effect.map(client.metricNames({ startMillis, endMillis }, [ofMetric(metric)]), ({ length }) => length > 0)
+    Effect.map(
+      client.metricNames({ startMillis, endMillis }, [ofMetric(metric)], selector),
+      ({ length }) => length > 0
+    )
   // It may have ended before.
   if (!(yield* isListed(startMillis, endMillis))) return endMillis
   /** Nothing is listed before `low`, and something between `low` and `high`. */

@@ -10,6 +10,7 @@ import { metricSelector, ofMetric } from "../promql/Matcher.ts"
 import { stepText } from "../text/figures.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { discoveryRange } from "./Discovery.ts"
+import { ownMatchersOf, selectorOfMetric } from "./StreamDefinition.ts"
 import { samplePresence } from "./samplePresence.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
@@ -48,11 +49,16 @@ export const makeExplainer = Effect.gen(function* () {
     const key = `${firstMillis} ${lastMillis}`
     const listed = listedByRange.get(key) ?? (yield* Effect.cached(listedIn(read)))
     listedByRange.set(key, listed)
+    // The lists are those of the general selector.
+    if (ownMatchersOf(settings, metric) !== undefined) return undefined
     const isListed = (yield* listed).has(metric)
     // Without samples in this range, but in others: it has nothing new.
     if (!isListed && (yield* everListed).has(metric)) return undefined
     const range = isListed ? read : yield* configured
-    const parts = (yield* samplePresence([ofMetric(metric)], range, PARTS)).get(metric) ?? []
+    const parts =
+      (yield* samplePresence([ofMetric(metric)], range, PARTS, selectorOfMetric(settings, metric))).get(
+        metric
+      ) ?? []
     const inRead = parts.filter(
       ({ endMillis, startMillis }) => endMillis >= read.startMillis && startMillis <= read.endMillis
     )
@@ -94,7 +100,13 @@ export const makeExplainer = Effect.gen(function* () {
   ) {
     let range = part
     for (let length = lengthOf(range); length > 0; length = lengthOf(range)) {
-      const parts = (yield* samplePresence([ofMetric(metric)], range, SMALLER_PARTS)).get(metric) ?? []
+      const parts =
+        (yield* samplePresence(
+          [ofMetric(metric)],
+          range,
+          SMALLER_PARTS,
+          selectorOfMetric(settings, metric)
+        )).get(metric) ?? []
       const chosen = choose(parts)
       if (chosen === undefined || lengthOf(chosen) >= length) return range
       range = chosen
@@ -119,7 +131,7 @@ export const makeExplainer = Effect.gen(function* () {
   const hasPoint = (metric: string, millis: number) =>
     Effect.flatMap(client.backend, ({ latestSample }) =>
       client.queryRange({
-        query: `count(${latestSample(metricSelector(metric, settings.matchers))})`,
+        query: `count(${latestSample(metricSelector(metric, selectorOfMetric(settings, metric)))})`,
         startMillis: millis,
         endMillis: millis,
         stepMillis: 1000

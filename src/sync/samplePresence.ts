@@ -26,13 +26,19 @@ const MAX_WAIT_MILLIS = 30_000
 /** The most parts with samples that are kept: a server may return anything. */
 const MAX_FOUND = 1_000_000
 
-/** Finds which of `parts` equal parts of a closed range have samples of the series that satisfy the matchers. */
+/**
+ * Finds which of `parts` equal parts of a closed range have samples of the series that satisfy the matchers, and the selector: by
+ * default that of the configuration.
+ */
 export const samplePresence = (
   matchers: ReadonlyArray<Matcher>,
   range: TimeRange,
-  parts: number
+  parts: number,
+  selector?: ReadonlyArray<Matcher>
 ): Effect.Effect<Presence, PrometheusError, ConnectorConfig | PrometheusClient> =>
-  inHalves(matchers, range, parts, MAX_HALVINGS)
+  Effect.flatMap(ConnectorConfig, (settings) =>
+    inHalves([...matchers, ...(selector ?? settings.matchers)], range, parts, MAX_HALVINGS)
+  )
 
 const inHalves = (
   matchers: ReadonlyArray<Matcher>,
@@ -72,7 +78,7 @@ const inOne = Effect.fnUntraced(function* (
   // both ends of it, version 3 only the later one.
   const partMillis = length - (count - 1) * stepMillis
   const firstPoint = startMillis - 1 + partMillis
-  const selector = render([...matchers, ...settings.matchers])
+  const selector = render(matchers)
   const waitMillis = Math.min(MAX_WAIT_MILLIS, settings.requestTimeoutMillis)
   return yield* client
     .queryRange({

@@ -8,7 +8,16 @@ const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}
 
 it("THIRD-PARTY-LICENSES contains the licences of the bundled packages", () => {
   const licences = read("dist/THIRD-PARTY-LICENSES")
-  for (const name of ["effect", "@effect/platform-node", "re2js", "uplot"] as const) {
+  for (const name of [
+    "effect",
+    "@effect/platform-node",
+    "@lezer/common",
+    "@lezer/highlight",
+    "@lezer/lr",
+    "@prometheus-io/lezer-promql",
+    "re2js",
+    "uplot"
+  ] as const) {
     const { license, version } = lock.packages[`node_modules/${name}`]
     assert.include(licences, `\n${name} ${version} (${license})\n`)
     assert.include(licences, read(`node_modules/${name}/LICENSE`).trim())

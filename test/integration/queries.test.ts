@@ -10,7 +10,13 @@ import { start } from "../support/dataset.ts"
 import type { SeriesInput } from "../support/openMetrics.ts"
 import type { MatrixSeries } from "../support/RealServer.ts"
 import { recordKey } from "../support/referenceRecords.ts"
-import { describeEach, describeEachConcurrently, prometheusServers, servers } from "../support/servers.ts"
+import {
+  describeEach,
+  describeEachConcurrently,
+  prometheusServers,
+  type ServerKind,
+  servers
+} from "../support/servers.ts"
 
 const minute = 60_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
@@ -58,7 +64,10 @@ const example = JSON.parse(/```json\n(.*?)```/s.exec(page)![1]!) as Config
 
 const range = { start_date: iso(start), end_date: iso(start + HOURS * 60 * minute) }
 
-/** Each value of an expression by labels and time, one request per point: the result does not depend on how it is read. */
+/**
+ * Each value of an expression by labels and time, one request per point: the result does not depend on how it is read.
+ * VictoriaMetrics does not search the index of the last millisecond, which may be the first one of a day.
+ */
 const valuesOf = async (baseUrl: string, { expression, step = example.step }: Query) => {
   const values = new Map<string, string>()
   for (let time = start / 1000; time <= start / 1000 + HOURS * 3600; time += step) {
@@ -67,7 +76,7 @@ const valuesOf = async (baseUrl: string, { expression, step = example.step }: Qu
       new URLSearchParams({
         query: expression,
         start: `${time}`,
-        end: `${time}`,
+        end: `${time + 0.001}`,
         step: `${step}`,
         nocache: "1"
       })
@@ -111,7 +120,19 @@ const others: ReadonlyArray<Query> = [
   { name: "nothing", expression: "http_requests_total < 0" }
 ]
 
-describeEach(servers, "queries on a real $name", ({ make }) => {
+/** VictoriaMetrics adds the series of a sum in any order, so that the last digit differs from one evaluation to the next. */
+const assertSame = (program: ServerKind["program"]) => (actual: Values, expected: Values, name: string) => {
+  const rounded = (values: Values) =>
+    Array.from(values, ([key, value]) => [key, Number(Number(value).toPrecision(14))] as const).sort()
+  if (program === "Prometheus") assert.deepStrictEqual(actual, expected, name)
+  else assert.deepStrictEqual(rounded(actual), rounded(expected), name)
+}
+
+type Values = ReadonlyMap<string, string>
+
+describeEach(servers, "queries on a real $name", ({ make, program }) => {
+  const same = assertSame(program)
+
   it.live("are the values of their expressions, in a full refresh and in incremental syncs", () =>
     Effect.gen(function* () {
       const { baseUrl } = yield* make({ series })
@@ -147,16 +168,8 @@ describeEach(servers, "queries on a real $name", ({ make }) => {
       for (const one of queries) {
         const expected = yield* Effect.promise(() => valuesOf(baseUrl, one))
         if (one.name !== "nothing") assert.isAbove(expected.size, 3, one.name)
-        const got = byKey(full.records, one.name)
-        console.log(
-          one.name,
-          Array.from(expected)
-            .filter(([key, value]) => got.get(key) !== value)
-            .slice(0, 4)
-            .map(([key, value]) => [key, value, got.get(key)])
-        )
-        assert.deepStrictEqual(byKey(full.records, one.name), expected, one.name)
-        assert.deepStrictEqual(byKey([...first.records, ...second.records], one.name), expected, one.name)
+        same(byKey(full.records, one.name), expected, one.name)
+        same(byKey([...first.records, ...second.records], one.name), expected, one.name)
       }
       const scalars = full.records.filter(({ stream }) => stream === "number")
       assert.strictEqual(scalars[0]?.data.series_id, "e3b0c44298fc1c149afbf4c8996fb924")

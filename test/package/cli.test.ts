@@ -44,6 +44,7 @@ describe("the package of the commands", () => {
       "dist/common-.mjs",
       "dist/google.mjs",
       "dist/main.mjs",
+      "dist/promql.mjs",
       "dist/regexp.mjs",
       "dist/report.mjs",
       "dist/s3.mjs",

@@ -59,6 +59,7 @@ describe("the library's package", () => {
       "dist/aws.mjs",
       "dist/google.mjs",
       "dist/index.js",
+      "dist/promql.mjs",
       "dist/regexp.mjs",
       "dist/shared-.js",
       "dist/testing.js",

@@ -309,7 +309,8 @@ const invalidQueries: ReadonlyArray<readonly [status: number, text: string]> = [
   [
     422,
     'error when executing query="up{" on the time range (start=1, end=2, step=60): cannot parse "up{": unexpected token ""; want "}"; unparsed data: ""'
-  ]
+  ],
+  [400, 'invalid expression type "range vector" for range query, must be Scalar or instant Vector']
 ]
 
 /** They are no errors of the query's syntax, or it is not certain. */

@@ -65,6 +65,7 @@ describe("the image", () => {
       `${program}/common-.mjs`,
       `${program}/google.mjs`,
       `${program}/main.mjs`,
+      `${program}/promql.mjs`,
       `${program}/regexp.mjs`,
       `${program}/report.mjs`,
       `${program}/s3.mjs`,

@@ -63,6 +63,19 @@ export const accepted: ReadonlyArray<Json> = [
       { name: "extra_filters[]", value: '{env="prod"}' },
       { name: "extra_filters[]", value: "" }
     ]
+  },
+  {
+    ...minimal,
+    queries: [
+      { name: "by_job", expression: "sum by (job) (up)" },
+      { name: "hourly", expression: "sum(increase(x_total[1h]))", step: 3600 }
+    ],
+    groups: [{ name: "node", metrics: { include: ["node_*"], exclude: [] } }],
+    overrides: [
+      { metrics: "cpu_*", step: 15 },
+      { metrics: "kube_.+", selector: '{cluster="a"}' }
+    ],
+    tables: ["targets", "exemplars"]
   }
 ]
 
@@ -87,5 +100,10 @@ export const refused: ReadonlyArray<Json> = [
     { ...minimal, tls: { ca_certificate: ["x"] } },
     { ...minimal, proxy_url: 3128 },
     { ...minimal, parameters: { namespace: "a" } },
-    { ...minimal, parameters: [{ name: "a" }] }
+    { ...minimal, parameters: [{ name: "a" }] },
+    { ...minimal, queries: [{ name: "a" }] },
+    { ...minimal, queries: [{ name: "a", expression: "up", step: 0 }] },
+    { ...minimal, groups: [{ name: "a" }] },
+    { ...minimal, overrides: [{ step: 60 }] },
+    { ...minimal, tables: ["up"] }
   ])
