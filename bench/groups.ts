@@ -11,7 +11,7 @@ import { ensureDatabase } from "./database.ts"
 import { type Dataset, lastTime, metricNames, START, sampleCount } from "./datasets.ts"
 import { type Command, type Measurement, measure, measureNode, nodeCommand } from "./measure.ts"
 import { parseOptions, UsageError } from "./options.ts"
-import { countOutput, outputOf } from "./output.ts"
+import { countOutput } from "./output.ts"
 import { assertLinux } from "./proc.ts"
 import { alternate, type Peer, type Summary } from "./rounds.ts"
 import { type Server, withServer } from "./server.ts"
@@ -86,26 +86,23 @@ const measureAll = async (
 ): Promise<Record<Name, Summary>> => {
   const { group, streams } = commandsOf(folder, server, dataset)
   const records = sampleCount(dataset)
-  log("counting records, not timed")
-  const written = await countOutput(group.read)
-  if (written.records !== records) {
-    throw new Error(`The group has ${written.records} records instead of ${records}.`)
-  }
   const runInto = async (): Promise<Measurement> => {
     const to = `duckdb:${join(mkdtempSync(join(folder, "duckdb-")), "data.duckdb")}`
     return measureNode(nodeCommand(executable, "run", "--json", "--config", group.config, "--to", to))
   }
-  const to = `duckdb:${join(mkdtempSync(join(folder, "duckdb-")), "data.duckdb")}`
-  const run = nodeCommand(executable, "run", "--json", "--config", group.config, "--to", to)
-  const { rows } = JSON.parse(await outputOf(run)) as { readonly rows: number }
-  if (rows !== records) throw new Error(`The group has ${rows} rows instead of ${records}.`)
   const peers: ReadonlyArray<Peer<Name>> = [
     { name: "curl", run: () => measure(curlOf(server, dataset)) },
     { name: "group", records, run: () => measureNode(group.read) },
     { name: "streams", records, run: () => measureNode(streams.read) },
     { name: "groupIntoDuckDB", records, run: runInto }
   ]
-  return alternate(rounds, peers, log, server.cpuSeconds)
+  const summaries = await alternate(rounds, peers, log, server.cpuSeconds)
+  log("counting records, not timed")
+  const written = await countOutput(group.read)
+  if (written.records !== records) {
+    throw new Error(`The group has ${written.records} records instead of ${records}.`)
+  }
+  return summaries
 }
 
 const titles: Readonly<Record<Name, string>> = {

@@ -153,12 +153,13 @@ const holdsKeys = (table: Keys, of: string, name: string): boolean => {
 /** The value for a key: of its flag, of the file that the flag names, or of the environment. */
 const valueOf = Effect.fnUntraced(function* (entry: FlaggedKey, given: ReadonlyArray<string>) {
   const {
-    flag: { mayBeEmpty, name, parse, separator, sets, variable },
+    flag: { join, mayBeEmpty, name, parse, separator, sets, variable },
     key: { isList }
   } = entry
   if (sets !== undefined) return given.length > 0 ? Option.some<unknown>(sets) : Option.none()
   if (!takesFile(entry)) {
-    const values = parse === undefined ? given : given.map(parse)
+    const parsed = parse === undefined ? given : given.map(parse)
+    const values = join === undefined ? parsed : join(parsed)
     return given.length > 0 ? Option.some<unknown>(isList ? values : values[0]) : Option.none()
   }
   const what = name

@@ -23,6 +23,8 @@ export interface KeyFlag {
   readonly separator?: string
   /** The value of a key whose flag has a form of its own, such as NAME=VALUE; undefined if it has another one. */
   readonly parse?: (value: string) => unknown
+  /** Makes one value of several that belong together, after they were parsed. */
+  readonly join?: (values: ReadonlyArray<unknown>) => ReadonlyArray<unknown>
   /** Why a value may not be on the command line, as the end of a sentence. */
   readonly refusal?: (value: string) => string | undefined
 }

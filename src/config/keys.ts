@@ -3,6 +3,7 @@
  * reference in the documentation are derived from these rows.
  */
 import type { Schema } from "effect"
+import { joinGroups, parseGroupFlag } from "./groupFlag.ts"
 import { type Fields, schemaOf } from "./Key.ts"
 import * as kind from "./kinds.ts"
 import { parseQueryFlag } from "./queryFlag.ts"
@@ -599,7 +600,16 @@ export const keys = {
       group: "selection",
       description:
         "Groups of metrics. The metrics of a group share one stream, with a column for the name of the metric and all labels in one object.",
-      example: { name: "node", metrics: { include: ["node_*"] } }
+      example: { name: "node", metrics: { include: ["node_*"] } },
+      flag: {
+        name: "group",
+        metavar: "NAME=PATTERN",
+        description:
+          "Read these metrics into one table of that name, such as 'node=node_*'; repeat it for more patterns and groups",
+        parse: parseGroupFlag,
+        join: joinGroups,
+        isAdded: true
+      }
     }
   ),
   overrides: kind.objects(

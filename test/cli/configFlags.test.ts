@@ -44,7 +44,8 @@ const repeated = {
   select: "metrics.include",
   exclude: "metrics.exclude",
   excludeLabel: "exclude_labels",
-  scope: "authentication.scopes"
+  scope: "authentication.scopes",
+  group: "groups"
 } as const
 
 const flags = (
@@ -112,6 +113,28 @@ describe("settingsOf", () => {
       assert.strictEqual(made.stepSeconds, 300)
       assert.lengthOf(made.metrics.include, 1)
       assert.lengthOf(made.metrics.exclude, 1)
+    })
+  )
+
+  it.effect("reads the groups of the flags beside those of the file, with all patterns of a name", () =>
+    Effect.gen(function* () {
+      const groupsOf = (file: object, ...group: ReadonlyArray<string>) =>
+        Effect.map(
+          settings(flags({ ...local, config: "c.json" }, { group }), { "c.json": JSON.stringify(file) }),
+          ({ groups }) =>
+            groups.map(({ metrics, name }) => [name, ...metrics.include.map(({ text }) => text)])
+        )
+      const groups = [{ name: "apps", metrics: { include: ["app_*"], exclude: ["app_x"] } }]
+      assert.deepStrictEqual(yield* groupsOf({ groups }, "node=node_*,disk_*", "db=pg_*", "node=go_*"), [
+        ["apps", "app_*"],
+        ["node", "node_*", "disk_*", "go_*"],
+        ["db", "pg_*"]
+      ])
+      assert.match(yield* messageOf(groupsOf({ groups }, "Apps=a_*")), /apps.* and .*Apps/)
+      assert.match(
+        yield* messageOf(groupsOf({}, "a b=a_*")),
+        /groups\[0\]\.name is "a b", but must be a letter/
+      )
     })
   )
 

@@ -7,6 +7,7 @@ import { Effect, Option } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { sharedLayer } from "../../../src/destinations/ducklake/DuckLake.ts"
 import { SharedDestination } from "../../../src/destinations/SharedDestination.ts"
+import { layoutOfGroup } from "../../../src/samples/Layout.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { choices } from "../../choices.ts"
 import { runs } from "../../support/runs.ts"
@@ -56,6 +57,31 @@ describe("parts in a DuckLake", () => {
       assert.deepStrictEqual<unknown>(rows, [
         [null, "night", null, '{"CASE":"3","case":"2"}', 10],
         ["1", "noon", "x", null, 20]
+      ])
+    })
+  )
+
+  it.live("of a group have the metric in a column, and all labels in one object", () =>
+    Effect.gen(function* () {
+      const folder = yield* newLake
+      yield* share(
+        folder,
+        Effect.gen(function* () {
+          // A part without samples creates the table.
+          assert.isTrue(yield* write(partOf(0, 9), []))
+          assert.isTrue(yield* write(partOf(10, 19), [points({ job: "a" }, 10, 19), points({}, 10, 19)]))
+          assert.isTrue(yield* write(partOf(10, 29, true), [points({ job: "a" }, 10, 29, "7")]))
+        }),
+        { layoutOf: () => layoutOfGroup }
+      )
+      const rows = yield* Effect.promise(() =>
+        postgresLake.query(folder, [
+          "SELECT metric, labels::VARCHAR, value, count(*)::INTEGER AS rows FROM lake.main.up GROUP BY ALL ORDER BY rows"
+        ])
+      )
+      assert.deepStrictEqual<unknown>(rows, [
+        ["up", "{}", 1, 10],
+        ["up", '{"job":"a"}', 7, 20]
       ])
     })
   )

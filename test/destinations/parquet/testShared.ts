@@ -5,9 +5,11 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import type { Destination } from "../../../src/destinations/Destination.ts"
+import type { OpenOptions } from "../../../src/destinations/DestinationKind.ts"
 import type { ParquetManifest } from "../../../src/destinations/parquet/manifest.ts"
 import { layer, sharedLayer } from "../../../src/destinations/parquet/ParquetFolder.ts"
 import { SharedDestination } from "../../../src/destinations/SharedDestination.ts"
+import { layoutOfGroup } from "../../../src/samples/Layout.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import type { PartResult } from "../../../src/sync/partState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
@@ -55,8 +57,13 @@ export const points = (labels: Readonly<Record<string, string>>, first: number, 
 export const share = <A, E>(
   place: Place,
   body: Effect.Effect<A, E, SharedDestination>,
-  source = "http://mock"
-) => body.pipe(Effect.provide(sharedLayer({ ...options(place), source })), Effect.provide(NodeServices.layer))
+  source = "http://mock",
+  more: Partial<OpenOptions> = {}
+) =>
+  body.pipe(
+    Effect.provide(sharedLayer({ ...options(place), source, ...more })),
+    Effect.provide(NodeServices.layer)
+  )
 
 /** Opens the place for a run alone. */
 export const alone = <A, E>(place: Place, body: Effect.Effect<A, E, Destination>) =>
@@ -136,6 +143,32 @@ export const testShared = ({ filesOf, path }: TestPlace): void => {
         ]
       )
       assert.deepStrictEqual(manifestIn(place).columns.toSorted(), ["Case", "label_time", "é"])
+    })
+  )
+
+  it.live("of a group have the metric in a column, and all labels in one object", () =>
+    Effect.gen(function* () {
+      const place = yield* newPlace
+      yield* Effect.gen(function* () {
+        assert.isTrue(yield* write(partOf(0, 9), []))
+        assert.isTrue(yield* write(partOf(10, 19), [points({ job: "a" }, 10, 19), points({}, 10, 19)]))
+        assert.isTrue(yield* write(partOf(10, 29, true), [points({ job: "a" }, 10, 29, "7")]))
+      }).pipe((body) => share(place, body, "http://mock", { layoutOf: () => layoutOfGroup }))
+      const { queryDatabase } = yield* Effect.promise(() => import("../duckdb/queryDatabase.ts"))
+      const rows = yield* Effect.promise(() =>
+        queryDatabase(
+          ":memory:",
+          `SELECT metric, labels, value, count(*)::INTEGER AS rows
+           FROM read_parquet('${place.files}/up/*/*.parquet', union_by_name = true) GROUP BY ALL ORDER BY rows`
+        )
+      )
+      assert.deepStrictEqual(
+        rows.map((row) => ({ ...row })),
+        [
+          { metric: "up", labels: "{}", value: 1, rows: 10 },
+          { metric: "up", labels: '{"job":"a"}', value: 7, rows: 20 }
+        ]
+      )
     })
   )
 

@@ -5,6 +5,7 @@ import { Effect, Exit, Option, Scope } from "effect"
 import type { Destination } from "../../../src/destinations/Destination.ts"
 import { layer, sharedLayer } from "../../../src/destinations/postgres/PostgresSchema.ts"
 import { SharedDestination } from "../../../src/destinations/SharedDestination.ts"
+import { layoutOfGroup } from "../../../src/samples/Layout.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import type { PartResult } from "../../../src/sync/partState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
@@ -103,6 +104,31 @@ describe("a schema of PostgreSQL that several processes write", () => {
         [
           { Case: null, label_time: "night", é: null, other: '{"CASE":"3","case":"2"}', rows: 10 },
           { Case: "1", label_time: "noon", é: "x", other: null, rows: 20 }
+        ]
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("has the metric of a group in a column, and all labels in one object", () =>
+    Effect.gen(function* () {
+      const server = yield* Postgres.make()
+      yield* Effect.gen(function* () {
+        // A part without samples creates the table.
+        assert.isTrue(yield* write(partOf(0, 9), []))
+        assert.isTrue(yield* write(partOf(10, 19), [pointsOf({ job: "a" }, 10, 19), pointsOf({}, 10, 19)]))
+        assert.isTrue(yield* write(partOf(10, 29, true), [pointsOf({ job: "a" }, 10, 29, "7")]))
+      }).pipe(
+        Effect.provide(sharedLayer({ ...optionsOf(server), layoutOf: () => layoutOfGroup })),
+        Effect.provide(NodeServices.layer)
+      )
+      assert.deepStrictEqual<unknown>(
+        yield* rowsOf(
+          server,
+          "SELECT metric, labels::text AS labels, value, count(*)::int AS rows FROM prometheus.up GROUP BY 1, 2, 3 ORDER BY 4"
+        ),
+        [
+          { metric: "up", labels: "{}", value: 1, rows: 10 },
+          { metric: "up", labels: '{"job":"a"}', value: 7, rows: 20 }
         ]
       )
     }).pipe(Effect.scoped)
