@@ -273,14 +273,17 @@ const series: Handler = (context, params) =>
       )
     : Result.fail(badData("no match[] parameter provided"))
 
-const metadata: Handler = ({ database }, params) => {
+const metadata: Handler = ({ database, release }, params) => {
   const limit = params.get("limit") ?? ""
   if (limit !== "" && !/^[+-]?\d+$/.test(limit)) return Result.fail(badData("limit must be a number"))
   const metric = params.get("metric") ?? ""
   const families = [...database.metadata].filter(([family]) => metric === "" || family === metric)
   const shown = limit !== "" && Number(limit) >= 0 ? families.slice(0, Number(limit)) : families
   const members = shown.map(([family, entries]) => {
-    const objects = entries.map(({ help, type, unit }) => object({ type, help, unit }))
+    // Version 3 has another order.
+    const objects = entries.map(({ help, type, unit }) =>
+      object(release >= 3000 ? { type, unit, help } : { type, help, unit })
+    )
     return `${formatString(family)}:[${objects.join(",")}]`
   })
   return Result.succeed([`{${members.join(",")}}`])
