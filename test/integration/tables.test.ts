@@ -118,7 +118,7 @@ const configOf = (baseUrl: string) => ({
   base_url: baseUrl,
   start_date: "2026-01-01",
   settle_delay: 0,
-  metrics: { include: ["up"] },
+  metrics: { include: ["up", "requests_*"] },
   tables
 })
 
@@ -178,7 +178,16 @@ describeEach(prometheusServers, "the tables of a real $name", ({ make }) => {
       assert.strictEqual(new Set(keys).size, keys.length)
 
       const to = files.path("data.duckdb")
-      const flags = ["--url", baseUrl, "--start", "2026-01-01", "--select", "up", "--to", `duckdb:${to}`]
+      const flags = [
+        "--url",
+        baseUrl,
+        "--start",
+        "2026-01-01",
+        "--select",
+        "requests_total",
+        "--to",
+        `duckdb:${to}`
+      ]
       const args = ["run", ...flags, ...tables.flatMap((name) => ["--table", name])]
       const dry = yield* child.run([...args, "--dry-run"])
       for (const name of streams) assert.include(dry.stdout, name)
