@@ -336,7 +336,10 @@ const exemplars: Handler = ({ database: { tables = {} }, nowMillis, release }, p
     const end = yield* timeOf(params, "end", nowMillis)
     if (end < start) return yield* Result.fail(badData("end timestamp must not be before start timestamp"))
     const query = params.get("query") ?? ""
-    if (query === "") return yield* Result.fail(badData("1:1: parse error: no expression found in input"))
+    if (query === "") {
+      const position = release >= 3000 ? "unknown position" : "1:1"
+      return yield* Result.fail(badData(`${position}: parse error: no expression found in input`))
+    }
     const selector = yield* Result.mapError(parseSelector(query, release >= 3000), badData)
     if (selector.matches([])) {
       const error = "1:1: parse error: vector selector must contain at least one non-empty matcher"
