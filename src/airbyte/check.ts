@@ -1,7 +1,7 @@
 /** The verb `check`. */
 import { Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { streamNames, streamsText } from "../sync/Discovery.ts"
+import { streamsText } from "../sync/Discovery.ts"
 import { groupMetrics } from "../sync/groups.ts"
 import { limitWarning } from "../sync/platformLimits.ts"
 import { quickCheck } from "../sync/quickCheck.ts"
@@ -10,10 +10,10 @@ import { Output } from "./Output.ts"
 /** Checks that a sync can read from the server. */
 export const check = Effect.gen(function* () {
   const output = yield* Output
-  const { backend, names, unmatched } = yield* quickCheck
+  const { backend, names, streams, unmatched } = yield* quickCheck
   if (backend !== undefined) yield* Effect.logInfo(`The server is ${backend}.`)
   const settings = yield* ConnectorConfig
-  if (streamNames(settings, names).length === 0) {
+  if (streams.length === 0) {
     yield* Effect.logWarning(
       [
         "The server responds, but no metric has data in the configured range: check start_date, end_date, metrics and selector.",
@@ -24,8 +24,7 @@ export const check = Effect.gen(function* () {
     yield* Effect.logInfo(`The server has ${streamsText(settings, names)} to read.`)
     // A check does not wait for the labels, so that the number of fields is not known.
     const metrics = groupMetrics(settings, names).ungrouped.map((name) => ({ name, fields: undefined }))
-    const streams = streamNames(settings, names).length - metrics.length
-    const warning = limitWarning(metrics, { streams, fields: 0 })
+    const warning = limitWarning(metrics, { streams: streams.length - metrics.length, fields: 0 })
     if (warning !== undefined) yield* Effect.logWarning(warning)
   }
   output.message({ type: "CONNECTION_STATUS", connectionStatus: { status: "SUCCEEDED" } })

@@ -4,7 +4,7 @@ import { ConnectorConfig, decodeConfig } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
-import { discoverSelected, noMetrics, streamNames, streamsText } from "../sync/Discovery.ts"
+import { discoverSelected, noMetrics, streamsText } from "../sync/Discovery.ts"
 import { layerQuick, quickCheck } from "../sync/quickCheck.ts"
 import { printable } from "../text/printable.ts"
 import { showMetrics } from "./show.ts"
@@ -13,8 +13,8 @@ import { type ExpectedError, reportErrors, stderrLogger } from "./stderrLogger.t
 /** Checks whether the server can be read, and prints the number of its metrics. */
 const check = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
-  const { backend, names, unmatched } = yield* quickCheck
-  if (streamNames(settings, names).length === 0) return yield* noMetrics(settings, unmatched)
+  const { backend, names, streams, unmatched } = yield* quickCheck
+  if (streams.length === 0) return yield* noMetrics(settings, unmatched)
   const kind = backend === undefined ? "" : ` (${backend})`
   yield* Console.log(
     printable(`Connected to ${settings.baseUrl}${kind}: it has ${streamsText(settings, names)} to read.`)

@@ -61,12 +61,13 @@ export const helpSections = (table: Keys): ReadonlyMap<string, string> =>
 const describe = ({ description, variable }: KeyFlag): string =>
   variable === undefined ? description : `${description}, or set ${variable}`
 
-/** Refuses values that only a file or the environment may contain. They are not quoted. */
-const visible = ({ name, refusal }: KeyFlag, flag: Flag.Flag<string>): Flag.Flag<string> =>
-  refusal === undefined
+/** Refuses values of another form, and those that only a file or the environment may contain. The latter are not quoted. */
+const visible = ({ metavar, name, parse, refusal }: KeyFlag, flag: Flag.Flag<string>): Flag.Flag<string> =>
+  refusal === undefined && parse === undefined
     ? flag
     : Flag.mapEffect(flag, (value) => {
-        const why = refusal(value)
+        const isOfForm = parse === undefined || parse(value) !== undefined
+        const why = isOfForm ? refusal?.(value) : `is ${JSON.stringify(value)}, but must be ${metavar}`
         return why === undefined
           ? Effect.succeed(value)
           : Effect.fail(new CliError.ValidationError({ message: `--${name} ${why}.` }))
@@ -152,12 +153,13 @@ const holdsKeys = (table: Keys, of: string, name: string): boolean => {
 /** The value for a key: of its flag, of the file that the flag names, or of the environment. */
 const valueOf = Effect.fnUntraced(function* (entry: FlaggedKey, given: ReadonlyArray<string>) {
   const {
-    flag: { mayBeEmpty, name, separator, sets, variable },
+    flag: { mayBeEmpty, name, parse, separator, sets, variable },
     key: { isList }
   } = entry
   if (sets !== undefined) return given.length > 0 ? Option.some<unknown>(sets) : Option.none()
   if (!takesFile(entry)) {
-    return given.length > 0 ? Option.some<unknown>(isList ? given : given[0]) : Option.none()
+    const values = parse === undefined ? given : given.map(parse)
+    return given.length > 0 ? Option.some<unknown>(isList ? values : values[0]) : Option.none()
   }
   const what = name
     .replace(/-file$/, "")

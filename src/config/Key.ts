@@ -21,6 +21,8 @@ export interface KeyFlag {
   readonly variable?: string
   /** The value is a list of objects with name and value: a line for each, with this text between the two. */
   readonly separator?: string
+  /** The value of a key whose flag has a form of its own, such as NAME=VALUE; undefined if it has another one. */
+  readonly parse?: (value: string) => unknown
   /** Why a value may not be on the command line, as the end of a sentence. */
   readonly refusal?: (value: string) => string | undefined
 }

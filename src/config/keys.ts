@@ -5,6 +5,7 @@
 import type { Schema } from "effect"
 import { type Fields, schemaOf } from "./Key.ts"
 import * as kind from "./kinds.ts"
+import { parseQueryFlag } from "./queryFlag.ts"
 
 const ONE_DAY = 86_400
 
@@ -553,6 +554,14 @@ export const keys = {
         name: "http_requests_by_job",
         expression: "sum by (job) (rate(http_requests_total[5m]))",
         step: 300
+      },
+      flag: {
+        name: "query",
+        metavar: "NAME[@STEP]=EXPRESSION",
+        description:
+          "Read the values of this PromQL expression too, as a table of that name: 'errors@5m=sum(rate(errors_total[5m]))'; repeat it for more",
+        parse: parseQueryFlag,
+        isAdded: true
       }
     }
   ),

@@ -59,7 +59,7 @@ export const run = (options: RunOptions) =>
 export const namesToRead = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const { names, unmatched } = yield* discoverNames
-  const all = streamNames(settings, names)
+  const all = yield* streamNames(names)
   return all.length === 0 ? yield* noMetrics(settings, unmatched) : all
 })
 

@@ -11,7 +11,7 @@ import { exactNames, excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
-import { groupMetrics, patternsText } from "./groups.ts"
+import { groupMetrics, nameClash, patternsText } from "./groups.ts"
 import {
   addNames,
   addNamesOfParts,
@@ -104,7 +104,7 @@ const QUICK_NAMES = 20_000
  */
 const discoverWith = Effect.fnUntraced(function* (
   isQuick: boolean
-): Effect.fn.Return<DiscoveredNames, PrometheusError | ConfigError, ConnectorConfig | PrometheusClient> {
+): Effect.fn.Return<DiscoveredNames, PrometheusError, ConnectorConfig | PrometheusClient> {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const clock = yield* client.clock
@@ -142,7 +142,6 @@ const discoverWith = Effect.fnUntraced(function* (
       `${accepted.summary} The metrics of metrics.include are read without a list of all metrics, because each is named exactly.`
     )
     const names = exact.names.toSorted()
-    yield* refuseClashes(names)
     return { clock, range, names, unmatched: [], lists: undefined, isUnlisted: true }
   }
   yield* allSourcesRespond(client.missingSource)
@@ -179,7 +178,6 @@ const discoverWith = Effect.fnUntraced(function* (
     )
   }
   const names = usable.filter((name) => isIncluded(settings.metrics, name)).sort()
-  yield* refuseClashes(names)
   const unmatched = unmatchedPatterns(settings.metrics, usable)
   if (names.length > 0) yield* Effect.forEach(unmatched, (sentence) => Effect.logWarning(sentence))
   return { clock, range, names, unmatched, lists, isUnlisted: false }
@@ -203,36 +201,17 @@ export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<str
   return [all.slice(0, -1).join(", "), ...all.slice(-1)].filter((text) => text !== "").join(" and ")
 }
 
-/** The names of all streams to read: the metrics outside of groups, the groups with metrics, the queries and the tables. */
-export const streamNames = (
-  settings: StreamSettings,
-  metrics: ReadonlyArray<string>
-): ReadonlyArray<string> => {
+/**
+ * The names of all streams to read: the metrics outside of groups, the groups with metrics, the queries and the tables. Fails if
+ * two streams would have the same name.
+ */
+export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<string>) {
+  const settings = yield* ConnectorConfig
   const { groups, ungrouped } = groupMetrics(settings, metrics)
+  const clash = nameClash(settings, ungrouped)
+  if (clash !== undefined) return yield* clash
   const queries = settings.queries.map(({ name }) => name)
   return [...ungrouped, ...groups.keys(), ...queries, ...settings.tables.map(tableStreamName)]
-}
-
-/** Fails if a query, a group or a table has the name of a metric with a stream of its own. */
-const refuseClashes = Effect.fnUntraced(function* (metrics: ReadonlyArray<string>) {
-  const settings = yield* ConnectorConfig
-  const { groups, queries, tables } = settings
-  if (queries.length + groups.length + tables.length === 0) return
-  const names = new Set(groupMetrics(settings, metrics).ungrouped)
-  const clashes = [
-    ...queries.map(({ name }) => ({ kind: "query", name })),
-    ...groups.map(({ name }) => ({ kind: "group", name })),
-    ...tables.map((table) => ({ kind: "table", name: tableStreamName(table) }))
-  ].filter(({ name }) => names.has(name))
-  if (clashes.length === 0) return
-  return yield* new ConfigError({
-    message: clashes
-      .map(
-        ({ kind, name }) =>
-          `The ${kind} ${name} has the name of a metric of the server: ${kind === "table" ? "remove it from tables" : `rename the ${kind}`}, or exclude the metric with metrics.exclude.`
-      )
-      .join(" ")
-  })
 })
 
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
@@ -259,6 +238,7 @@ export const discoverSelected = Effect.gen(function* () {
   const { groups, ungrouped: names } = groupMetrics(settings, all.names)
   const discovered: DiscoveredNames = { ...all, names }
   yield* warnOfClock(clock)
+  yield* streamNames(all.names)
   const [metadata, labels] = yield* Effect.all(
     // With one object for all labels, their names are not needed.
     [client.metadata, labelColumns ? labelsByMetric(discovered) : Effect.succeed(new Map<string, Labels>())],

@@ -11,9 +11,8 @@ import { type BeginningHints, firstPoint } from "./beginning.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
 import { listedGroups } from "./listedGroups.ts"
-import { aboutQuery } from "./queryProbe.ts"
+import { querySource } from "./querySource.ts"
 import type { PartIndex } from "./SeriesPart.ts"
-import type { QueryStream } from "./StreamDefinition.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
 /** How many labels whose names are not plain are tried. Each costs a request. */
@@ -60,22 +59,12 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         }
         const mayMoveStart = Effect.map(backend, ({ mayMoveStart }) => mayMoveStart)
         if (definition._tag === "Query") {
-          return {
-            metrics: undefined,
-            expect: (range) => range,
-            request: (range, matchers) =>
-              Effect.mapBoth(query(range, expressionOf(definition, matchers)), {
-                onSuccess: Stream.mapError((error) => aboutQuery(definition, error)),
-                onFailure: (error) => aboutQuery(definition, error)
-              }),
+          return querySource(definition, {
+            evaluate: query,
+            index: (range, matchers) => indexIn(range, { matchers, selector: [] }),
             mayMoveStart,
-            closeTo: () => Effect.succeed([]),
-            missing: client.missingSource,
-            index: (range) => {
-              const { matchers } = definition.expression
-              return matchers === undefined ? noIndex : indexIn(range, { matchers, selector: [] })
-            }
-          }
+            missing: client.missingSource
+          })
         }
         const { name: metric } = definition
         const own = "matchers" in definition ? definition.matchers : []
@@ -159,16 +148,7 @@ const findClose = Effect.fnUntraced(function* (
   return []
 })
 
-/** The expression for some of the series of a query: all of them, unless it is a plain selector. */
-const expressionOf = (
-  { expression: { matchers: own, text } }: QueryStream,
-  matchers: ReadonlyArray<Matcher>
-): string => (own === undefined || matchers.length === 0 ? text : render([...own, ...matchers]))
-
-/** Parts of the series of an expression would be those of another expression. */
-const noIndex: PartIndex = { labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) }
-
-/** The series of a stream: those that satisfy its matchers and the selector of the configuration. */
+/** The series of a stream: those that satisfy its matchers and its selector. */
 interface IndexedSeries {
   readonly matchers: ReadonlyArray<Matcher>
   readonly selector: ReadonlyArray<Matcher>

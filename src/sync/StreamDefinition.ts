@@ -50,6 +50,9 @@ export type DefiningSettings = Pick<
   "stepSeconds" | "matchers" | "queries" | "groups" | "overrides" | "tables"
 >
 
+/** The rows of tables have times of their own, to the second. */
+const TABLE_STEP = 1
+
 /** The definition of a stream. A stream whose name is not that of a query, a group or a table is a metric. */
 export const definitionOf = (settings: DefiningSettings, name: string): StreamDefinition => {
   const { groups, matchers, overrides, queries, stepSeconds, tables } = settings
@@ -61,8 +64,10 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
   const group = groups.find((group) => group.name === name)
   if (group !== undefined) return { _tag: "Group", name, stepSeconds, matchers, metrics: group.metrics }
   const table = tables.find((table) => tableStreamName(table) === name)
-  if (table !== undefined)
-    return { _tag: "Table", name, stepSeconds: 1, table, matchers: table === "exemplars" ? matchers : [] }
+  if (table !== undefined) {
+    const own = table === "exemplars" ? matchers : []
+    return { _tag: "Table", name, stepSeconds: TABLE_STEP, table, matchers: own }
+  }
   const override = overrideOf(overrides, name)
   return {
     _tag: "Metric",
@@ -79,9 +84,8 @@ export const ownStepOf = (
 ): number | undefined => {
   const query = queries.find((query) => query.name === name)
   if (query !== undefined) return query.stepSeconds
-  if (tables.some((table) => tableStreamName(table) === name)) return 1
-  const isGroup = groups.some((group) => group.name === name)
-  return isGroup ? undefined : overrideOf(overrides, name)?.stepSeconds
+  if (tables.some((table) => tableStreamName(table) === name)) return TABLE_STEP
+  return groups.some((group) => group.name === name) ? undefined : overrideOf(overrides, name)?.stepSeconds
 }
 
 /** The first override that matches a metric counts. */

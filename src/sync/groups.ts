@@ -1,6 +1,6 @@
 /** Which metrics are in which group. Their series are in the stream of the group, and in no other. */
-import type { Settings } from "../config/ConnectorConfig.ts"
-import type { GroupSettings } from "../config/StreamSettings.ts"
+import { ConfigError, type Settings } from "../config/ConnectorConfig.ts"
+import { type GroupSettings, tableStreamName } from "../config/StreamSettings.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
 
 /** The group of a metric: the first one whose patterns match its name; undefined if it has a stream of its own. */
@@ -36,4 +36,29 @@ export const patternsText = ({ metrics: { exclude, include } }: Pick<GroupSettin
   const list = (patterns: GroupSettings["metrics"]["include"]) => patterns.map(({ text }) => text).join(", ")
   const all = include.length === 0 ? "*" : list(include)
   return exclude.length === 0 ? all : `${all}, but not ${list(exclude)}`
+}
+
+/**
+ * Fails if the stream of a query, a group or a table has the name of a metric with a stream of its own. Destinations do not
+ * distinguish names that differ only in upper and lower case.
+ */
+export const nameClash = (
+  { groups, queries, tables }: Pick<Settings, "groups" | "queries" | "tables">,
+  metrics: ReadonlyArray<string>
+): ConfigError | undefined => {
+  const named = [
+    ...queries.map(({ name }) => [name, "query"] as const),
+    ...groups.map(({ name }) => [name, "group"] as const),
+    ...tables.map((table) => [tableStreamName(table), "table"] as const)
+  ]
+  if (named.length === 0) return undefined
+  const byName = new Map(metrics.map((metric) => [metric.toLowerCase(), metric]))
+  const clashes = named.flatMap(([name, kind]) => {
+    const metric = byName.get(name.toLowerCase())
+    return metric === undefined ? [] : [`the ${kind} ${name} and the metric ${metric}`]
+  })
+  if (clashes.length === 0) return undefined
+  return new ConfigError({
+    message: `Streams would have the same name: ${clashes.join("; ")}. Give the ${clashes.length === 1 ? named.find(([name]) => byName.has(name.toLowerCase()))![1] : "others"} another name, or exclude the metric with metrics.exclude.`
+  })
 }

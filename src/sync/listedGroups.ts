@@ -1,7 +1,6 @@
 /** The metrics of the groups, as the server lists them now. */
 import { Effect, References } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { discoverNames } from "./Discovery.ts"
 import { groupMetrics } from "./groups.ts"
 
@@ -10,9 +9,4 @@ export const listedGroups = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const { names } = yield* discoverNames
   return groupMetrics(settings, names).groups
-}).pipe(
-  Effect.provideService(References.MinimumLogLevel, "None"),
-  Effect.catchTag("ConfigError", ({ message }) =>
-    Effect.fail(new PrometheusError({ reason: "InvalidQuery", summary: message, advice: "" }))
-  )
-)
+}).pipe(Effect.provideService(References.MinimumLogLevel, "None"))

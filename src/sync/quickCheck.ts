@@ -4,7 +4,7 @@ import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { tableStreamName } from "../config/StreamSettings.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { discoverNamesQuickly } from "./Discovery.ts"
+import { discoverNamesQuickly, streamNames } from "./Discovery.ts"
 import { checkQueries } from "./queryProbe.ts"
 import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
 
@@ -45,8 +45,8 @@ const checkTables = Effect.fnUntraced(function* (nowMillis: number) {
 })
 
 /**
- * The names of the metrics to read, from the requests that a sync makes first; the patterns that select none; and what kind of
- * server it is, if that is known. Evaluates each query at one point, and requests each table.
+ * The names of the metrics and of all streams to read, from the requests that a sync makes first; the patterns that select none;
+ * and what kind of server it is, if that is known. Evaluates each query at one point, and requests each table.
  */
 export const quickCheck = Effect.gen(function* () {
   const { requestTimeoutMillis } = yield* ConnectorConfig
@@ -54,9 +54,7 @@ export const quickCheck = Effect.gen(function* () {
   const client = yield* PrometheusClient
   const { clock, names, unmatched } = yield* discoverNamesQuickly.pipe(
     Effect.mapError((error) =>
-      error._tag === "PrometheusError" &&
-      error.reason === "Timeout" &&
-      requestTimeoutMillis === MAX_TIMEOUT_MILLIS
+      error.reason === "Timeout" && requestTimeoutMillis === MAX_TIMEOUT_MILLIS
         ? new CheckTimeout({
             message: `${error.summary} A check does not wait longer. Check whether the server is overloaded, or whether a proxy or firewall drops requests.`
           })
@@ -64,8 +62,9 @@ export const quickCheck = Effect.gen(function* () {
     )
   )
   yield* refuseClockAhead(clock)
+  const streams = yield* streamNames(names)
   yield* checkQueries(clock.nowMillis)
   yield* checkTables(clock.nowMillis)
   const { kind, name } = yield* client.backend
-  return { names, unmatched, backend: kind === "unknown" ? undefined : name }
+  return { names, streams, unmatched, backend: kind === "unknown" ? undefined : name }
 })

@@ -89,6 +89,34 @@ describe("estimate", () => {
     })
   )
 
+  it.effect(
+    "counts the series of all metrics of a group, at fewer metrics at once if the server refuses",
+    () =>
+      Effect.gen(function* () {
+        const config = { groups: [{ name: "apps", metrics: { include: ["app_*"] } }] }
+        const setting = {
+          series: [
+            ...gauge("app_a", 100, 3),
+            ...gauge("app_b", 100, 2),
+            ...gauge("app_c", 50),
+            ...gauge("up", 100)
+          ],
+          points: 100,
+          config
+        }
+        const sizes = ({ dryRun }: Effect.Success<ReturnType<typeof estimateOf>>) =>
+          dryRun.streams.map(({ name, samples, series }) => ({ name, samples, series }))
+        const expected = [
+          { name: "up", samples: 100, series: 1 },
+          { name: "apps", samples: 550, series: 6 }
+        ]
+        assert.deepStrictEqual(sizes(yield* estimateOf(setting)), expected)
+        const limited = yield* estimateOf({ ...setting, mock: { maxSamples: 160 } })
+        assert.deepStrictEqual(sizes(limited), expected)
+        assert.isAbove(rangeRequests(limited.mock).length, 3)
+      })
+  )
+
   it.effect("is close if series come and go", () =>
     Effect.gen(function* () {
       const half = Array.from({ length: 1000 }, (_, i) => [start + (i + 500) * minute, i] as const)

@@ -15,7 +15,15 @@ export interface NativeHistogram {
   readonly zeroCount: number
   readonly offset: number
   readonly counts: ReadonlyArray<number>
+  /** The same for negative values. */
+  readonly negativeOffset?: number
+  readonly negativeCounts?: ReadonlyArray<number>
+  /** The upper bounds of custom buckets, instead of exponential ones. */
+  readonly customBounds?: ReadonlyArray<number>
 }
+
+/** The schema of custom buckets. */
+export const CUSTOM_BUCKETS = -53
 
 /** A value to write; `"stale"` is the marker that ends a series. */
 export type RemoteValue = number | "stale" | NativeHistogram
@@ -58,14 +66,22 @@ const histogram = (timeMillis: number, value: NativeHistogram): Buffer =>
     zigzag(value.schema),
     double(5, value.zeroThreshold),
     double(7, value.zeroCount),
-    field(
-      11,
-      Buffer.concat([Buffer.of(1 << 3), zigzag(value.offset), Buffer.of(2 << 3), varint(value.counts.length)])
-    ),
-    field(13, Buffer.concat(value.counts.map(float64))),
+    ...(value.negativeCounts === undefined
+      ? []
+      : [span(8, value.negativeOffset ?? 0, value.negativeCounts), floats(10, value.negativeCounts)]),
+    span(11, value.offset, value.counts),
+    floats(13, value.counts),
     Buffer.of(15 << 3),
-    varint(timeMillis)
+    varint(timeMillis),
+    ...(value.customBounds === undefined ? [] : [floats(16, value.customBounds)])
   ])
+
+/** Buckets without gaps, which a histogram has from an index on. */
+const span = (number: number, offset: number, counts: ReadonlyArray<number>): Buffer =>
+  field(number, Buffer.concat([Buffer.of(1 << 3), zigzag(offset), Buffer.of(2 << 3), varint(counts.length)]))
+
+const floats = (number: number, values: ReadonlyArray<number>): Buffer =>
+  field(number, Buffer.concat(values.map(float64)))
 
 export const double = (number: number, value: number): Buffer =>
   Buffer.concat([Buffer.of((number << 3) | 1), float64(value)])
@@ -86,7 +102,7 @@ const float64 = (value: number | "stale"): Buffer => {
 
 /** A field whose content is preceded by its length: a message or a string. */
 export const field = (number: number, content: Buffer): Buffer =>
-  Buffer.concat([Buffer.of((number << 3) | 2), varint(content.length), content])
+  Buffer.concat([varint((number << 3) | 2), varint(content.length), content])
 
 /** Base 128, lowest digits first; a negative number is written as its 64-bit two's complement. */
 export const varint = (value: number): Buffer => {

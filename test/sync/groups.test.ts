@@ -6,7 +6,7 @@ import type { Faults } from "../../src/mock/faults.ts"
 import type { Fault } from "../../src/mock/http.ts"
 import { type MockSeries, makeDatabase } from "../../src/mock/MockSeries.ts"
 import { compilePattern } from "../../src/promql/MetricFilter.ts"
-import { groupMetrics } from "../../src/sync/groups.ts"
+import { groupMetrics, nameClash } from "../../src/sync/groups.ts"
 import { cutBySize, cutNames, nameLimitsOf, partOfLists } from "../../src/sync/metricParts.ts"
 import type { SeriesPart } from "../../src/sync/SeriesPart.ts"
 import { type Choices, choices } from "../choices.ts"
@@ -59,6 +59,22 @@ describe("groupMetrics", () => {
       )
       assert.deepStrictEqual(ungrouped, ["node_scrape_ok", "up"])
       assert.deepStrictEqual(groupMetrics({ groups: [] }, metrics), { ungrouped: metrics, groups: new Map() })
+    })
+  )
+
+  it.effect("says which names clash, whatever their case", () =>
+    Effect.gen(function* () {
+      const groups = yield* groupsOf({ Node: ["node_*"], other: ["x"] })
+      const settings = { groups, queries: [], tables: ["alerts" as const] }
+      assert.isUndefined(nameClash(settings, ["node_cpu", "up"]))
+      assert.strictEqual(
+        nameClash(settings, ["up", "node"])?.message,
+        "Streams would have the same name: the group Node and the metric node. Give the group another name, or exclude the metric with metrics.exclude."
+      )
+      assert.match(
+        nameClash(settings, ["prometheus_alerts", "OTHER"])?.message ?? "",
+        /^Streams would have the same name: the group other and the metric OTHER; the table prometheus_alerts and the metric prometheus_alerts\. Give the others/
+      )
     })
   )
 })
