@@ -7,7 +7,7 @@
  * These differences are known. For labels, label values and series, the mock compares `start` and `end` with samples; a
  * real server compares them with chunks and blocks, and may return more. The mock evaluates only plain selectors, `count()` of
  * one, `time()`, and `count by (__name__) (last_over_time(…))`. Of targets it has the active ones only. Version 3 does not escape
- * `<`, `>` and `&` in the labels of targets, rules and alerts.
+ * `<`, `>` and `&` in labels of these tables.
  */
 import { hash } from "node:crypto"
 import { type ApiResponse, plain, respond } from "./api.ts"

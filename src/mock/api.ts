@@ -273,14 +273,17 @@ const series: Handler = (context, params) =>
       )
     : Result.fail(badData("no match[] parameter provided"))
 
-const metadata: Handler = ({ database }, params) => {
+const metadata: Handler = ({ database, release }, params) => {
   const limit = params.get("limit") ?? ""
   if (limit !== "" && !/^[+-]?\d+$/.test(limit)) return Result.fail(badData("limit must be a number"))
   const metric = params.get("metric") ?? ""
   const families = [...database.metadata].filter(([family]) => metric === "" || family === metric)
   const shown = limit !== "" && Number(limit) >= 0 ? families.slice(0, Number(limit)) : families
   const members = shown.map(([family, entries]) => {
-    const objects = entries.map(({ help, type, unit }) => object({ type, help, unit }))
+    // Version 3 has another order.
+    const objects = entries.map(({ help, type, unit }) =>
+      object(release >= 3000 ? { type, unit, help } : { type, help, unit })
+    )
     return `${formatString(family)}:[${objects.join(",")}]`
   })
   return Result.succeed([`{${members.join(",")}}`])
@@ -333,7 +336,10 @@ const exemplars: Handler = ({ database: { tables = {} }, nowMillis, release }, p
     const end = yield* timeOf(params, "end", nowMillis)
     if (end < start) return yield* Result.fail(badData("end timestamp must not be before start timestamp"))
     const query = params.get("query") ?? ""
-    if (query === "") return yield* Result.fail(badData("1:1: parse error: no expression found in input"))
+    if (query === "") {
+      const position = release >= 3000 ? "unknown position" : "1:1"
+      return yield* Result.fail(badData(`${position}: parse error: no expression found in input`))
+    }
     const selector = yield* Result.mapError(parseSelector(query, release >= 3000), badData)
     if (selector.matches([])) {
       const error = "1:1: parse error: vector selector must contain at least one non-empty matcher"

@@ -8,7 +8,7 @@ export const scrape: Scrape = {
     [
       '# HELP requests Requests <b>handled</b> & "counted".',
       "# TYPE requests counter",
-      `requests_total{code="200"} 5 # {trace_id="abc",note="a<b"} 0.5 ${(Date.now() / 1000).toFixed(3)}`,
+      `requests_total{code="200"} 5 # {trace_id="abc",note="a b"} 0.5 ${(Date.now() / 1000).toFixed(3)}`,
       'requests_total{code="500"} 1',
       "# TYPE temperature_celsius gauge",
       "# UNIT temperature_celsius celsius",
