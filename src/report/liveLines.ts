@@ -191,10 +191,12 @@ export const endedLine = (
     )
     return [first!, ...rest.map((line) => " ".repeat(INDENT) + line)].join("\n")
   }
+  // The rows of a table have no series.
+  const series = stream.series === 0 ? "" : `${grouped(stream.series)} series`
   const result =
     stream.rows === 0
       ? "nothing new"
-      : `${`${grouped(stream.series)} series`.padStart(12)}  ${pluralize(stream.rows, "row").padStart(15)}`
+      : `${series.padStart(12)}  ${pluralize(stream.rows, "row").padStart(15)}`
   return `${paint("good", "✓")} ${name}  ${result}  ${paint("quiet", durationText(stream.seconds) + retries)}`
 }
 

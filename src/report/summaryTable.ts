@@ -93,7 +93,8 @@ const leftText = (left: ReadonlyArray<StreamSummary>): string => {
 /** The columns with their cells. The last one has `spark` characters. */
 const cells = {
   STREAM: ({ name }: StreamSummary) => printableName(name),
-  SERIES: ({ series }: StreamSummary) => grouped(series),
+  // The rows of a table have no series.
+  SERIES: ({ rows, series }: StreamSummary) => (series === 0 && rows > 0 ? "" : grouped(series)),
   ROWS: ({ rows }: StreamSummary) => grouped(rows),
   FIRST: ({ span }: StreamSummary) => (span === undefined ? "" : timeText(span[0])),
   LAST: ({ span }: StreamSummary) => (span === undefined ? "" : timeText(span[1])),
@@ -138,7 +139,8 @@ const totalText = ({ bytes, destination, rows, seconds, streams }: RunSummary): 
   const retries = sum(streams, (stream) => stream.retries)
   const retried =
     retries === 0 ? "" : ` ${pluralize(retries, "request")} ${retries === 1 ? "was" : "were"} retried.`
-  return `${pluralize(rows, "new row")} of ${pluralize(series, "series", "series")} in ${pluralize(streams.length, "stream")}, in ${durationText(seconds)}${speed}; ${printable(destination)} has ${byteText(bytes)}.${retried}`
+  const of = series === 0 && rows > 0 ? "" : ` of ${pluralize(series, "series", "series")}`
+  return `${pluralize(rows, "new row")}${of} in ${pluralize(streams.length, "stream")}, in ${durationText(seconds)}${speed}; ${printable(destination)} has ${byteText(bytes)}.${retried}`
 }
 
 const failureText = (failed: number, streams: number): string =>

@@ -35,6 +35,13 @@ Query it:
     )
   })
 
+  it("does not count series of a table, which has none", () => {
+    const table = streamOf("prometheus_targets", { rows: 3, series: 0, curves: [] })
+    const lines = text(runOf([table])).split("\n")
+    assert.match(lines[1]!, /^prometheus_targets +3 {2}2026/)
+    assert.match(lines[3]!, /^3 new rows in 1 stream, /)
+  })
+
   it("says why a stream has no rows", () => {
     const between = streamOf("between", {
       rows: 0,
