@@ -25,6 +25,10 @@ export const parseExpression = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Expression, string> {
   const { parseSyntax } = yield* Effect.promise(() => import("./PromqlParser.ts"))
   const { errorAt, isScalar, ofRange, selector } = parseSyntax(text)
+  const stray = strayBracketAt(text)
+  if (stray !== undefined) {
+    return yield* Effect.fail(`has a closing bracket too many at ${positionText(text, stray)}`)
+  }
   if (errorAt !== undefined && errorAt >= contentEnd(text)) {
     return yield* Effect.fail(`ends too early at ${positionText(text, errorAt)}`)
   }
@@ -76,9 +80,22 @@ const contentEnd = (text: string): number =>
  * their labels before the parenthesis.
  */
 const rangeFunction =
-  /(?<![\w:.])(?:range_\w+|running_\w+|(?:topk|bottomk)_(?:min|max|avg|median|last)|outliersk|smooth_exponential|remove_resets|interpolate|keep_(?:last|next)_value|drop_common_labels|limit_offset|start|end)\s*(?:(?:by|without)\s*\(|\()/i
+  /(?<![\w:.])(?:range_\w+|running_\w+|(?:topk|bottomk)_(?:min|max|avg|median|last)|outliersk|smooth_exponential|remove_resets|interpolate|keep_(?:last|next)_value|drop_common_labels|limit_offset|outliers_\w+|buckets_limit|start|end)\s*(?:(?:by|without)\s*\(|\()/i
 
 const rangeFunctionAt = (text: string): number | undefined => rangeFunction.exec(codeOf(text))?.index
+
+const opening: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" }
+
+/** Where a bracket is closed that is not open. */
+const strayBracketAt = (text: string): number | undefined => {
+  const open: Array<string> = []
+  for (const { 0: bracket, index } of codeOf(text).matchAll(/[()[\]{}]/g)) {
+    const expected = opening[bracket]
+    if (expected === undefined) open.push(bracket)
+    else if (open.pop() !== expected) return index
+  }
+  return undefined
+}
 
 /** The matchers of a selector, `name{…}` or `{…}`. */
 const matchersOf = (selector: string): ReadonlyArray<Matcher> | undefined => {

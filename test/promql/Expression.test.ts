@@ -37,6 +37,8 @@ describe("parseExpression", () => {
         ['up{job="a"', 'ends too early at line 1, column 11 (up{job="a" <-- HERE)'],
         ['up{job="a', 'ends too early at line 1, column 10 (up{job="a <-- HERE)'],
         ["sum(\n  up\n  # all\n", "ends too early at line 4, column 1 (<-- HERE)"],
+        ["up)", "has a closing bracket too many at line 1, column 3 (up <-- HERE ))"],
+        ["sum(up[5m)])", "has a closing bracket too many at line 1, column 10 (sum(up[5m <-- HERE )]))"],
         ["# nothing", "ends too early at line 1, column 10 (# nothing <-- HERE)"]
       ] as const) {
         assert.strictEqual(yield* problemOf(text), expected)
@@ -48,7 +50,6 @@ describe("parseExpression", () => {
     Effect.gen(function* () {
       for (const [text, expected] of [
         ["sum by job (up)", "line 1, column 8 (sum by <-- HERE job (up))"],
-        ["up)", "line 1, column 3 (up <-- HERE ))"],
         ['sum(\n  "😀" + a b\n)', 'line 2, column 11 (  "😀" + a <-- HERE b)'],
         ["WITH (a = up) a", "line 1, column 6 (WITH <-- HERE (a = up) a)"],
         ["rate(up[5m]) keep_metric_names", "line 1, column 14 (rate(up[5m]) <-- HERE keep_metric_names)"]
@@ -75,6 +76,8 @@ describe("parseExpression", () => {
         "bottomk_avg by (job) (5, x)",
         "keep_last_value(x)",
         "interpolate(x)",
+        "outliers_iqr(x)",
+        "buckets_limit(5, x)",
         "x - start()",
         "a + Range_Max(b)"
       ]) {
@@ -89,7 +92,7 @@ describe("parseExpression", () => {
         "range_avg",
         "running_sum / on (job) b",
         "job:range_avg",
-        'label_replace(x, "a", "start()", "b", "")',
+        'label_replace(x, "a", "start())]", "b", "")',
         "up # start()",
         "topk(5, x)",
         "timestamp(x)"
