@@ -1,6 +1,8 @@
 /** Groups of metrics on real servers: the same records as in the streams of their metrics, also where the server sets limits. */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
+import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { start } from "../support/dataset.ts"
 import type { SeriesInput } from "../support/openMetrics.ts"
@@ -87,6 +89,61 @@ describeEach(servers, "a group on a real $name", ({ make }) => {
 })
 
 describeEachConcurrently(prometheusServers, "a group on a real $name", ({ make }) => {
+  it.effect("is a table of run, also in parts, and is estimated by a dry run", () =>
+    Effect.gen(function* () {
+      const { baseUrl } = yield* make({ series: [...apps, ...gauge("other", 1, MINUTES)] })
+      const files = yield* connector.workspace
+      const { groups: _, ...config } = configOf(baseUrl)
+      const run = (...args: ReadonlyArray<string>) =>
+        Effect.map(
+          child.run([
+            "run",
+            "--json",
+            ...[
+              "--config",
+              files.write("run.json", config),
+              "--group",
+              "apps=app_r*,app_m*",
+              "--group",
+              "apps=app_[tu].*"
+            ],
+            ...args
+          ]),
+          (result) => {
+            assert.strictEqual(result.code, 0, result.stderr)
+            return JSON.parse(result.stdout) as {
+              readonly streams: ReadonlyArray<{
+                readonly name: string
+                readonly rows?: number
+                readonly estimated_samples?: number
+              }>
+            }
+          }
+        )
+      const sizes = ({ streams }: Effect.Success<ReturnType<typeof run>>) =>
+        streams.map(({ estimated_samples, name, rows }) => [name, rows ?? estimated_samples]).sort()
+      const database = files.path("all.duckdb")
+      const both = [
+        ["apps", 50 * MINUTES],
+        ["other", MINUTES]
+      ]
+      assert.deepStrictEqual(sizes(yield* run("--to", `duckdb:${database}`, "--dry-run")), both)
+      assert.deepStrictEqual(sizes(yield* run("--to", `duckdb:${database}`)), both)
+      const parquet = `parquet:${files.path("parts")}`
+      for (const part of ["0/2", "1/2"]) yield* run("--to", parquet, "--part", part, "--part-length", "15m")
+      const select = (from: string) =>
+        `SELECT metric, labels::VARCHAR AS labels, count(*)::INTEGER AS rows, sum(value) AS sum FROM ${from} GROUP BY ALL ORDER BY ALL`
+      const inDatabase = yield* Effect.promise(() => queryDatabase(database, select("apps")))
+      assert.lengthOf(inDatabase, 50)
+      assert.deepStrictEqual(
+        yield* Effect.promise(() =>
+          queryDatabase(":memory:", select(`read_parquet('${files.path("parts")}/apps/*/*.parquet')`))
+        ),
+        inDatabase
+      )
+    })
+  )
+
   it.effect("with a very low --query.max-samples is split by metric, and then by label", () =>
     Effect.gen(function* () {
       const { baseUrl } = yield* make({ series: apps, flags: ["--query.max-samples=30"] })
