@@ -54,7 +54,7 @@ const flat = (records: Records) =>
     .sort()
 
 /** Reads the group, and the streams of its metrics without groups. */
-const readBoth = Effect.fnUntraced(function* (baseUrl: string) {
+const readBoth = Effect.fnUntraced(function* (baseUrl: string, names = metrics) {
   const files = yield* connector.workspace
   const config = configOf(baseUrl)
   const group = yield* connector.read(files, config, connector.catalogOf("apps"))
@@ -62,7 +62,7 @@ const readBoth = Effect.fnUntraced(function* (baseUrl: string) {
   const separate = yield* connector.read(
     files,
     { ...config, groups: [], label_columns: false },
-    connector.catalogOf(...metrics)
+    connector.catalogOf(...names)
   )
   assert.deepStrictEqual([separate.errors, separate.code], [[], 0])
   return { group, separate }
@@ -159,8 +159,11 @@ describeEachConcurrently(prometheusServers, "a group on a real $name", ({ make }
 describeEachConcurrently(victoriaMetricsServers, "a group on a real $name", ({ make }) => {
   it.effect("with a limit on the length of queries is requested with fewer names at once", () =>
     Effect.gen(function* () {
-      const { baseUrl } = yield* make({ series: apps, flags: ["-search.maxQueryLen=110"] })
-      const { group, separate } = yield* readBoth(baseUrl)
+      const names = ["a", "b", "c", "d"].map((letter) => `app_${"long_".repeat(12)}${letter}`)
+      const series = names.flatMap((name, i) => gauge(name, i + 1, MINUTES))
+      const { baseUrl } = yield* make({ series, flags: ["-search.maxQueryLen=220"] })
+      const { group, separate } = yield* readBoth(baseUrl, names)
+      assert.lengthOf(group.records, 10 * MINUTES)
       assert.deepStrictEqual(flat(group.records), flat(separate.records))
       assert.match(group.logs.join("\n"), /apps: .*too long.* Requesting \d metrics? at once instead of/)
     })
