@@ -273,6 +273,46 @@ describeEach(servers, "queries on a real $name", ({ make, program }) => {
     })
   )
 
+  it.live("have the same rows in all formats on disk, and if they are read in parts", () =>
+    Effect.gen(function* () {
+      const { baseUrl } = yield* make({ series })
+      const files = yield* connector.workspace
+      // Series with a name, with labels and without.
+      const queries = [
+        'named={__name__=~"node_cpu_seconds_total|http_requests_total",cpu!="1"}',
+        "total=sum(http_requests_total)"
+      ]
+      const run = Effect.fnUntraced(function* (to: string, ...flags: ReadonlyArray<string>) {
+        const { code, stderr } = yield* child.run([
+          ...["run", "--url", baseUrl, "--start", range.start_date, "--end", range.end_date, "--step", "5m"],
+          ...["--exclude", "*", ...queries.flatMap((query) => ["--query", query]), "--to", to, ...flags]
+        ])
+        assert.strictEqual(code, 0, stderr)
+      })
+      yield* run(`duckdb:${files.path("data.duckdb")}`)
+      yield* run(`jsonl:${files.path("lines")}`)
+      const parquet = `parquet:${files.path("parts")}`
+      for (const part of ["0/2", "1/2"]) yield* run(parquet, "--part", part, "--part-length", "1h")
+      const rowsIn = (from: string, name: string) =>
+        query(
+          from.startsWith("read_") ? ":memory:" : files.path("data.duckdb"),
+          `SELECT time::TIMESTAMPTZ::VARCHAR AS time, series_id, value::DOUBLE AS value${name === "named" ? ', "__name__", job, cpu' : ""}
+           FROM ${from.startsWith("read_") ? from : name} ORDER BY ALL`
+        )
+      for (const [name, count] of [
+        ["named", 10 * (HOURS * 12 + 1)],
+        ["total", HOURS * 12 + 1]
+      ] as const) {
+        const rows = yield* rowsIn("duckdb", name)
+        assert.lengthOf(rows, count)
+        const lines = `read_json('${files.path("lines")}/${name}.jsonl', format = 'newline_delimited')`
+        assert.deepStrictEqual(yield* rowsIn(lines, name), rows)
+        const parts = `read_parquet('${files.path("parts")}/${name}/*/*.parquet')`
+        assert.deepStrictEqual(yield* rowsIn(parts, name), rows)
+      }
+    })
+  )
+
   it.live("that have the name of a metric are refused", () =>
     Effect.gen(function* () {
       const { baseUrl } = yield* make({ series })
