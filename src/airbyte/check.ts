@@ -22,7 +22,7 @@ export const check = Effect.gen(function* () {
     )
   } else {
     yield* Effect.logInfo(`The server has ${streamsText(settings, names)} to read.`)
-    // A check does not wait for the labels, so that the number of fields is not known.
+    // A check does not wait for the labels, so the number of fields is unknown.
     const metrics = groupMetrics(settings, names).ungrouped.map((name) => ({ name, fields: undefined }))
     const warning = limitWarning(metrics, { streams: streams.length - metrics.length, fields: 0 })
     if (warning !== undefined) yield* Effect.logWarning(warning)

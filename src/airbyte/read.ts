@@ -55,7 +55,7 @@ const frameOf = (stream: string, emittedAt: number): LineFrame => ({
   after: "}}\n"
 })
 
-/** A row with the columns of a catalog, which may have deselected some. Its key is always there. */
+/** A row with the columns that the catalog declares: some may be deselected. The columns of its key always stay. */
 const declaredColumns = (row: Row, properties: ReadonlyArray<string>): Row =>
   properties.length === 0
     ? row

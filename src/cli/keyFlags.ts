@@ -61,7 +61,7 @@ export const helpSections = (table: Keys): ReadonlyMap<string, string> =>
 const describe = ({ description, variable }: KeyFlag): string =>
   variable === undefined ? description : `${description}, or set ${variable}`
 
-/** Refuses values of another form, and those that only a file or the environment may contain. The latter are not quoted. */
+/** Refuses values with the wrong form, and values that only a file or the environment may contain. Does not quote the latter. */
 const visible = ({ metavar, name, parse, refusal }: KeyFlag, flag: Flag.Flag<string>): Flag.Flag<string> =>
   refusal === undefined && parse === undefined
     ? flag

@@ -21,9 +21,9 @@ export interface KeyFlag {
   readonly variable?: string
   /** The value is a list of objects with name and value: a line for each, with this text between the two. */
   readonly separator?: string
-  /** The value of a key whose flag has a form of its own, such as NAME=VALUE; undefined if it has another one. */
+  /** Parses the text of a flag with its own form, such as NAME=VALUE. Returns undefined for any other text. */
   readonly parse?: (value: string) => unknown
-  /** Makes one value of several that belong together, after they were parsed. */
+  /** Merges parsed values that belong together. */
   readonly join?: (values: ReadonlyArray<unknown>) => ReadonlyArray<unknown>
   /** Why a value may not be on the command line, as the end of a sentence. */
   readonly refusal?: (value: string) => string | undefined

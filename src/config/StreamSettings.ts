@@ -1,4 +1,4 @@
-/** What the configuration says about single streams: queries, groups, tables, and overrides of metrics. */
+/** The settings of individual streams: queries, groups, tables, and overrides for metrics. */
 import { Effect, Result } from "effect"
 import { type Expression, parseExpression } from "../promql/Expression.ts"
 import { type Matcher, parse as parseSelector } from "../promql/Matcher.ts"
@@ -9,7 +9,7 @@ import type { Config } from "./keys.ts"
 export interface QuerySettings {
   readonly name: string
   readonly expression: Expression
-  /** Undefined for the step of all streams. */
+  /** Undefined for the general step. */
   readonly stepSeconds: number | undefined
 }
 
@@ -19,7 +19,7 @@ export interface GroupSettings {
   readonly metrics: MetricFilter
 }
 
-/** What some metrics have in place of the general settings. */
+/** Settings that replace the general ones for some metrics. */
 export interface Override {
   readonly metrics: NamePattern
   readonly stepSeconds: number | undefined
@@ -29,16 +29,16 @@ export interface Override {
 /** One of Prometheus' own tables. */
 export type TableName = NonNullable<Config["tables"]>[number]
 
-/** The settings of single streams. */
+/** The settings of individual streams. */
 export interface StreamSettings {
   readonly queries: ReadonlyArray<QuerySettings>
   readonly groups: ReadonlyArray<GroupSettings>
-  /** The first one that matches a metric counts. */
+  /** The first one that matches a metric applies. */
   readonly overrides: ReadonlyArray<Override>
   readonly tables: ReadonlyArray<TableName>
 }
 
-/** No stream but those of metrics, all with the general settings. */
+/** Only streams of metrics, all with the general settings. */
 export const noStreamSettings: StreamSettings = { queries: [], groups: [], overrides: [], tables: [] }
 
 /** The name of the stream of a table. */
@@ -57,7 +57,7 @@ const compileAll = (patterns: ReadonlyArray<string>, path: string) =>
     Effect.mapError(compilePattern(pattern), (problem) => `${path}: ${problem}.`)
   )
 
-/** The settings of single streams, and the problems of their patterns. Invalid keys are absent. */
+/** The settings of individual streams, and the problems of their expressions and patterns. Invalid keys are absent. */
 export const streamSettingsOf = Effect.fnUntraced(function* ({
   groups = [],
   overrides = [],

@@ -75,7 +75,7 @@ const decodeKey = (name: string, key: Key, given: Json, path: string): Decoded =
     : { config: {}, problems: [problem(path, key, value)], warnings: [] }
 }
 
-/** An item of a list without its optional keys that a form has left empty. */
+/** An item of a list, without the optional keys that a form left empty. */
 const withoutEmpty = (table: Keys, item: Json): Json =>
   Object.fromEntries(
     Object.entries(item).filter(

@@ -583,7 +583,7 @@ export const keys = {
           }),
           exclude: kind.patterns({
             title: "Exclude",
-            description: "Patterns for the names of metrics that it does not have.",
+            description: "Patterns for the names of metrics that are not in the group.",
             examples: [["node_scrape_*"]]
           })
         },
@@ -637,7 +637,7 @@ export const keys = {
       title: "Overrides",
       group: "selection",
       description:
-        "Another step or selector for some metrics. The first override that matches a metric counts.",
+        "Another step or selector for some metrics. The first override that matches a metric applies.",
       example: { metrics: "node_*", step: 60 }
     }
   ),

@@ -1,10 +1,10 @@
-/** Checks of the settings of single streams. */
+/** Checks of the settings of individual streams. */
 import type { Check } from "./Check.ts"
 import { tableStreamName } from "./StreamSettings.ts"
 
 /**
- * Destinations take names regardless of upper and lower case, so two that differ only in it are the same. A name that is not
- * plain is refused by its key already.
+ * Destinations ignore the case of names, so two names that differ only in case are the same. The key itself already refuses names
+ * that are not plain.
  */
 export const streamNameProblems: Check = ({ groups = [], queries = [], tables = [] }) => {
   const all: ReadonlyArray<readonly [name: string, key: string]> = [
@@ -31,10 +31,10 @@ export const streamNameProblems: Check = ({ groups = [], queries = [], tables = 
   return problems
 }
 
-/** An override that is without effect is a mistake, such as a key that is written differently. */
+/** An override without effect is a mistake, such as a misspelled key. */
 export const overrideProblems: Check = ({ overrides = [] }) =>
   overrides.flatMap(({ selector, step }, index) =>
     selector === undefined && step === undefined
-      ? [`overrides[${index}] must have step or selector: without both it changes nothing.`]
+      ? [`overrides[${index}] must have step or selector: without either, it changes nothing.`]
       : []
   )

@@ -73,7 +73,7 @@ export const openWriter: <Manifest extends StreamManifest, R, Block>(
   const persist = Effect.fnUntraced(function* (isComplete: boolean) {
     const kind = !isRefresh(mode) ? "incremental" : isComplete ? "complete_refresh" : "refresh"
     const states = statesToSave(manifest, latest, kind, mode)
-    // Most of thousands of streams may have nothing new.
+    // Of thousands of streams, most may have nothing new.
     const isUnchanged = kind === "incremental" && !hasRows && hasStates(manifest, states)
     if (!isUnchanged) {
       manifest = yield* Effect.withSpan(backend.persist({ kind, isComplete, states }), "Destination.commit", {

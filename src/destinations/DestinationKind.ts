@@ -21,7 +21,7 @@ export interface OpenOptions {
   readonly source: string
   /** One column per label, or otherwise one column for all labels. */
   readonly labelColumns: boolean
-  /** How the labels of a stream become columns, if not by `labelColumns`. */
+  /** How the labels of a stream become columns. By default, `labelColumns` decides. */
   readonly layoutOf?: LayoutOf | undefined
   /** Whether files are compressed, if the kind supports it. */
   readonly gzip?: boolean

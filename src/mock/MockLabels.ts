@@ -1,4 +1,4 @@
-/** Labels as the data of a mock are given. */
+/** The labels in the data of a mock. */
 import type { Labels } from "../samples/Sample.ts"
 import { canonicalLabels } from "../samples/Series.ts"
 

@@ -1,4 +1,4 @@
-/** The tables of a mock Prometheus beside its series, in the form in which Prometheus' API has them. */
+/** The tables of a mock Prometheus in addition to its series, in the form of Prometheus' API. */
 import { type LabelsInput, makeLabels } from "./MockLabels.ts"
 
 /** Labels or annotations as an object. */
@@ -81,7 +81,7 @@ export interface MockExemplar {
   readonly timeMillis: number
 }
 
-/** All tables. Those that are left out are empty. */
+/** All tables. Omitted ones are empty. */
 export interface MockTables {
   readonly targets?: ReadonlyArray<MockTarget>
   readonly ruleGroups?: ReadonlyArray<MockRuleGroup>

@@ -280,7 +280,7 @@ const metadata: Handler = ({ database, release }, params) => {
   const families = [...database.metadata].filter(([family]) => metric === "" || family === metric)
   const shown = limit !== "" && Number(limit) >= 0 ? families.slice(0, Number(limit)) : families
   const members = shown.map(([family, entries]) => {
-    // Version 3 has another order.
+    // Version 3 has a different order.
     const objects = entries.map(({ help, type, unit }) =>
       object(release >= 3000 ? { type, unit, help } : { type, help, unit })
     )
@@ -298,7 +298,7 @@ const targets: Handler = ({ database: { tables = {} }, release }, params) => {
   const shown = (showsActive ? (tables.targets ?? []) : []).filter(
     ({ scrapePool }) => pool === "" || scrapePool === pool
   )
-  // Version 3 counts those of each pool.
+  // Version 3 counts them by pool.
   const pools = new Set((tables.targets ?? []).map(({ scrapePool }) => scrapePool))
   const counts = Object.fromEntries(
     Array.from(pools)

@@ -66,8 +66,8 @@ export class PrometheusClient extends Context.Service<
      */
     readonly missingSource: Effect.Effect<string | undefined, PrometheusError>
     /**
-     * The distinct metric names of the series that `matchers` and `selector` select in a range. The latter is by default that of the
-     * configuration.
+     * The distinct metric names of the series that `matchers` and `selector` select in a range. `selector` defaults to the
+     * configured one.
      */
     readonly metricNames: (
       range: TimeRange,
@@ -89,12 +89,12 @@ export class PrometheusClient extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
-    /** The rows of a table as the server shows them now. They get the given time. */
+    /** The present rows of a table. Their time is `timeMillis`. */
     readonly snapshot: (
       table: SnapshotName,
       timeMillis: number
     ) => Effect.Effect<ReadonlyArray<Row>, PrometheusError>
-    /** The exemplars of a range, both ends included, of the configured metrics and the configured selector. */
+    /** The exemplars of the configured metrics and selector in a range, both ends included. */
     readonly exemplars: (
       range: TimeRange
     ) => Effect.Effect<ReadonlyArray<readonly [timeMillis: number, row: Row]>, PrometheusError>

@@ -1,4 +1,4 @@
-/** PromQL expressions as far as a reader must know them: whether they can be read in parts, and where they are wrong. */
+/** What a read must know about PromQL expressions: whether they can be read in parts, and where they are wrong. */
 import { Effect, Result } from "effect"
 import { type Matcher, ofMetric, parse as parseMatchers } from "./Matcher.ts"
 
@@ -10,15 +10,15 @@ export interface Expression {
   /** Whether its value is a number without labels at each point, and never a list of series. */
   readonly isScalar: boolean
   /**
-   * Where it is not PromQL as the parser knows it, as a part of a sentence. The server may know more: a newer PromQL, or
+   * Where the parser stops recognizing it as PromQL, as a part of a sentence. The server may support more: a newer PromQL, or
    * MetricsQL.
    */
   readonly doubt: string | undefined
 }
 
 /**
- * Parses an expression. Fails with the end of a sentence if it is certainly wrong, or cannot be read in parts: a sync requests the
- * range in parts, so the value at a point must not depend on the range of the request.
+ * Parses an expression. Fails with the end of a sentence if the expression is certainly wrong, or cannot be read in parts. A sync
+ * requests the range in parts, so the value at a point must not depend on the range of the request.
  */
 export const parseExpression = Effect.fnUntraced(function* (
   text: string
@@ -27,7 +27,7 @@ export const parseExpression = Effect.fnUntraced(function* (
   const { errorAt, isScalar, ofRange, selector } = parseSyntax(text)
   const stray = strayBracketAt(text)
   if (stray !== undefined) {
-    return yield* Effect.fail(`has a closing bracket too many at ${positionText(text, stray)}`)
+    return yield* Effect.fail(`has an unmatched closing bracket at ${positionText(text, stray)}`)
   }
   if (errorAt !== undefined && errorAt >= contentEnd(text)) {
     return yield* Effect.fail(`ends too early at ${positionText(text, errorAt)}`)
@@ -35,7 +35,7 @@ export const parseExpression = Effect.fnUntraced(function* (
   const at = Math.min(...ofRange, rangeFunctionAt(text) ?? Number.POSITIVE_INFINITY)
   if (Number.isFinite(at)) {
     return yield* Effect.fail(
-      `depends on the range of the request at ${positionText(text, at)}: a sync requests its range in parts, so the values would be others`
+      `depends on the range of the request at ${positionText(text, at)}: a sync requests its range in parts, so the values would differ`
     )
   }
   return {
@@ -71,13 +71,13 @@ const notCode = /"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|`[^`]*`?|#[^\n]*/gs
 /** The text with strings and comments replaced by blanks of the same length. */
 const codeOf = (text: string): string => text.replace(notCode, (part) => " ".repeat(part.length))
 
-/** Where white space and comments at the end begin. */
+/** Where trailing white space and comments begin. */
 const contentEnd = (text: string): number =>
   text.replace(notCode, (part) => (part.startsWith("#") ? " ".repeat(part.length) : part)).trimEnd().length
 
 /**
- * Functions of MetricsQL over all points of a request, such as `range_avg`, and those that return its ends. Aggregations may have
- * their labels before the parenthesis.
+ * Functions of MetricsQL over all points of a request, such as `range_avg`, and those that return its start or end. Aggregations may
+ * have their labels before the parenthesis.
  */
 const rangeFunction =
   /(?<![\w:.])(?:range_\w+|running_\w+|(?:topk|bottomk)_(?:min|max|avg|median|last)|outliersk|smooth_exponential|remove_resets|interpolate|keep_(?:last|next)_value|drop_common_labels|limit_offset|outliers_\w+|buckets_limit|start|end)\s*(?:(?:by|without)\s*\(|\()/i
@@ -86,7 +86,7 @@ const rangeFunctionAt = (text: string): number | undefined => rangeFunction.exec
 
 const opening: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" }
 
-/** Where a bracket is closed that is not open. */
+/** The position of the first closing bracket that does not match an open one. */
 const strayBracketAt = (text: string): number | undefined => {
   const open: Array<string> = []
   for (const { 0: bracket, index } of codeOf(text).matchAll(/[()[\]{}]/g)) {
@@ -106,6 +106,6 @@ const matchersOf = (selector: string): ReadonlyArray<Matcher> | undefined => {
   return [...(name === "" ? [] : [ofMetric(name)]), ...parsed.success]
 }
 
-/** An expression that counts the series of another one at each point, on lines of its own: it may end with a comment. */
+/** Counts the series of an expression at each point. The expression is on its own lines, because it may end with a comment. */
 export const countOf = ({ isScalar, text }: Pick<Expression, "text" | "isScalar">): string =>
   isScalar ? `count(vector(\n${text}\n))` : `count(\n${text}\n)`

@@ -1,14 +1,14 @@
 /**
- * The parser of PromQL that Prometheus' own pages use. This module includes its tables, so it is loaded only if a configuration
- * has expressions.
+ * The PromQL parser of Prometheus' own web interface. This module includes its tables, so it is loaded only if a configuration has
+ * expressions.
  */
 import { parser } from "@prometheus-io/lezer-promql"
 
-/** What the parser finds out about an expression. Positions are indexes of the text. */
+/** What the parser knows about an expression. Positions are indexes into the text. */
 export interface Syntax {
-  /** Where it stops to understand the text; undefined if all of it is an expression. */
+  /** Where it stops understanding the text; undefined if all of the text is an expression. */
   readonly errorAt: number | undefined
-  /** The functions that depend on the range of a request: `@ start()`, `@ end()`, and `range()` as a duration. */
+  /** Where functions depend on the range of a request: `@ start()`, `@ end()`, and `range()` as a duration. */
   readonly ofRange: ReadonlyArray<number>
   /** Where its selector is, if it is nothing but a selector of series. */
   readonly selector: readonly [from: number, to: number] | undefined

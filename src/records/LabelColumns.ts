@@ -71,7 +71,7 @@ export const labelColumns = (
   }
 }
 
-/** The columns that a layout gives to the labels of a stream; undefined if it gives columns to none. */
+/** The columns that a layout gives to the labels of a stream; undefined if no label gets one. */
 export const columnsIn = (
   layout: Layout,
   known: ReadonlyArray<string> = [],

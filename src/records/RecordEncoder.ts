@@ -36,7 +36,7 @@ export interface RecordShape {
   readonly columns: ReadonlySet<string> | "all"
   /** One `labels` object instead of a column per label. */
   readonly labelsObject: boolean
-  /** What becomes of the metric's name. By default it is omitted, because it is that of the stream. */
+  /** Where records have the metric's name. By default it is omitted, because the stream has the same name. */
   readonly metricName?: Layout["metricName"]
   /** Labels whose columns were deselected, which are omitted. */
   readonly deselected?: ReadonlySet<string>

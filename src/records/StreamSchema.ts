@@ -109,7 +109,7 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
 export const describeQuery = (expression: string): string =>
   `PromQL: ${truncateText(expression.replace(/\s+/g, " ").trim(), MAX_PART_CHARACTERS)}`
 
-/** The patterns of a group in one line. Its metrics change, and each change would be one of the catalog. */
+/** The patterns of a group in one line. Its metrics are not listed: each change of them would change the catalog. */
 export const describeGroup = (patterns: string): string =>
   `Metrics: ${truncateText(patterns, MAX_PART_CHARACTERS)}`
 

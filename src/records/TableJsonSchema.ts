@@ -2,7 +2,7 @@
 import type { JsonSchema } from "effect"
 import type { TableColumn, TableSchema } from "../samples/TableRow.ts"
 
-/** What a column has, in JSON Schema. */
+/** The types of columns in JSON Schema. */
 const types: Readonly<
   Record<TableColumn["kind"], { readonly type: string; readonly [key: string]: unknown }>
 > = {

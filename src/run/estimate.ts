@@ -200,7 +200,7 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
   }
 })
 
-/** A table takes one query. */
+/** A table needs one query. */
 const tableRange = (range: GridRange): EstimatedRange => ({
   estimate: { series: 0, points: 0, windows: 1, samples: 0, bytes: 0 },
   probed: range,

@@ -85,7 +85,7 @@ export const compareWithServer = Effect.fnUntraced(function* (
   const existing = new Map<string, Contents>()
   /** Streams with damaged manifests, which may have rows. */
   const unknown: Array<string> = []
-  // A snapshot may well have fewer rows than the one before.
+  // A snapshot may have fewer rows than the previous one.
   const counted = names.filter((name) => definitionOf(settings, name)._tag !== "Table")
   for (const name of counted) {
     const contents = yield* Effect.option(destination.contents(name, "current"))

@@ -66,7 +66,7 @@ export const namesToRead = Effect.gen(function* () {
 /** The stream that a refresh may shorten, because servers only keep the latest exemplars. */
 const EXEMPLARS = tableSchemas.exemplars.stream
 
-/** Fails if there are tables to read, which only one process can do: it is not work for several. */
+/** Fails if there are tables to read, because only a single process can read them. */
 export const refuseTables = Effect.gen(function* () {
   const { tables } = yield* ConnectorConfig
   if (tables.length === 0) return
@@ -91,7 +91,7 @@ export const warnOfGone = Effect.fnUntraced(function* (
       isIncluded(settings.metrics, name) &&
       !present.has(name) &&
       !tableStreams.has(name) &&
-      // The metric is read in the stream of its group now.
+      // The metric is now read in the stream of its group.
       groupOf(settings, name) === undefined
   )
   if (gone.length === 0) return

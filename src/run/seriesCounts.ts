@@ -51,7 +51,7 @@ const sumOfCounts = (counted: ReadonlyArray<Counted>): Counted => {
   return { times, counts: times.map((time) => sums.get(time)!) }
 }
 
-/** Counts the series of some metrics of a group. If the server refuses, fewer metrics at once. */
+/** Counts the series of some metrics of a group. If the server refuses, counts fewer metrics at once. */
 const countMetrics = (
   group: GroupStream,
   metrics: ReadonlyArray<string>,

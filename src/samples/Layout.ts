@@ -1,20 +1,20 @@
-/** How the labels of a stream's series become columns of its records: a choice of each stream. */
+/** How the labels of a stream's series become columns of its records. Each stream has a layout of its own. */
 import { METRIC_NAME } from "./Series.ts"
 
 export interface Layout {
   /**
-   * The column for labels without a column of their own: `other_labels` beside the columns of the others, or `labels` for all, which
-   * is never null.
+   * The column for labels without a column of their own: `other_labels` beside the columns of other labels, or `labels` for all of
+   * them, which is never null.
    */
   readonly rest: "other_labels" | "labels"
   /**
-   * What becomes of the metric's name. `omitted`: it is that of the stream. `column`: it is in the column `metric`. `label`: it is
-   * a label like the others.
+   * Where records have the metric's name. `omitted`: nowhere, because the stream has the same name. `column`: in the column
+   * `metric`. `label`: in a label like the others.
    */
   readonly metricName: "omitted" | "column" | "label"
 }
 
-/** The column for the metric's name. Only streams of several metrics have it, and these have no columns for labels. */
+/** The column for the metric's name. Only streams of several metrics have it. They have no columns for labels. */
 export const METRIC_COLUMN = "metric"
 
 /** The layout of the series of one metric. `labelColumns`: one column per label, or otherwise one object for all labels. */
@@ -36,7 +36,7 @@ export const layoutOfGroup: Layout = { rest: "labels", metricName: "column" }
 export const hasNamedColumns = ({ metricName, rest }: Layout): boolean =>
   rest === "other_labels" || metricName === "column"
 
-/** The column of a label in a layout, where `columnOf` returns that of other streams; undefined if it has none. */
+/** The column of a label in a layout; undefined if it has none. `columnOf` returns its column in a layout with label columns. */
 export const columnIn =
   ({ metricName, rest }: Layout, columnOf: (label: string) => string | undefined) =>
   (label: string): string | undefined => {

@@ -1,11 +1,11 @@
 /**
- * Rows of tables whose columns are known, in contrast to the samples of metrics, whose columns are labels. One description of the
- * columns is the source of the catalog's JSON Schema, of the columns in databases and files, and of the documentation.
+ * Rows of tables with fixed columns, unlike samples of metrics, whose columns are labels. The JSON Schema of the catalog, the
+ * columns in databases and files, and the documentation are all derived from one description of the columns.
  */
 import { hash } from "node:crypto"
 
 /**
- * What a column has. `text`, `number` and `count` (an integer) are as in JSON. `time` is UTC, `2026-01-01T00:00:00Z`, with
+ * The type of a column. `text`, `number` and `count` (an integer) are as in JSON. `time` is UTC, `2026-01-01T00:00:00Z`, with
  * milliseconds only if they are not zero. `object` is a JSON object, such as labels.
  */
 export type ColumnKind = "text" | "number" | "count" | "time" | "object"
@@ -30,7 +30,7 @@ export const keyColumns = (ofRow: string, time: string): ReadonlyArray<TableColu
   { name: "time", kind: "time", isRequired: true, description: time }
 ]
 
-/** The column with the identity of a row. It is the same at other times. */
+/** The column with the identity of a row, which does not depend on the time. */
 export const RECORD_ID = "record_id"
 
 /** A table that is a stream. */
@@ -57,7 +57,7 @@ export interface RowBlock {
   readonly rows: ReadonlyArray<Row>
 }
 
-/** The most rows of a block, so that a destination's memory has a limit. */
+/** The maximum number of rows in a block. It limits the memory of destinations. */
 const MAX_BLOCK_ROWS = 1000
 
 /** Rows and their times, sorted by time, as blocks. Rows of the same time keep their order. */
@@ -78,6 +78,6 @@ export const rowBlocks = (
   return blocks
 }
 
-/** The stable identity of what a row is about: the first 128 bits of SHA-256 over the texts, as a JSON array in UTF-8. */
+/** The stable identity of what a row describes: the first 128 bits of SHA-256 over its parts as a JSON array in UTF-8. */
 export const recordId = (identity: ReadonlyArray<unknown>): string =>
   hash("sha256", JSON.stringify(identity)).slice(0, 32)

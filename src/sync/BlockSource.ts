@@ -12,9 +12,9 @@ export type Response = Stream.Stream<SampleBlock, PrometheusError>
 
 /** One stream of a source. */
 export interface StreamSource {
-  /** The names of its metrics, as far as they are known when a response arrives; undefined if series may have any name. */
+  /** The names of its metrics, which must be complete when a response arrives; undefined if series may have any name. */
   readonly metrics: ReadonlySet<string> | undefined
-  /** Its series, if several requests are needed for them, or they are of several metrics. Asked for before the first request. */
+  /** Its series, if they are of several metrics or need several requests. Evaluated before the first request. */
   readonly series?: Effect.Effect<SeriesPart, PrometheusError>
   /**
    * The times that the samples of a response for a range may have: a `WindowLedger` rejects all others. Stored samples, which may

@@ -39,7 +39,7 @@ export interface DiscoveredStream {
   readonly expression?: string
   /** The patterns of a group, and how many metrics it has. */
   readonly group?: { readonly patterns: string; readonly metrics: number }
-  /** Which of the server's own tables it is. */
+  /** The table, if it is one of the server's own. */
   readonly table?: TableName
 }
 
@@ -188,7 +188,7 @@ const discoverWith = Effect.fnUntraced(function* (
 
 type StreamSettings = Pick<ConnectorConfig["Service"], "groups" | "queries" | "tables">
 
-/** How many streams of each kind there are to read, for a sentence. */
+/** How many streams of each kind will be read, as a part of a sentence. */
 export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<string>): string => {
   const { groups, ungrouped } = groupMetrics(settings, metrics)
   const { queries, tables } = settings
@@ -223,7 +223,7 @@ export const discoverNames = discoverWith(false)
 /** The same for a check, which does not wait for everything. */
 export const discoverNamesQuickly = discoverWith(true)
 
-/** Replaces the names of metrics with a selector of their own by those that this selector has. */
+/** Replaces the names of metrics with their own selector: only those that this selector matches stay or are added. */
 const withOwnSelectors = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
@@ -417,7 +417,7 @@ const listLabels = Effect.fnUntraced(function* ({ isUnlisted, lists, names, rang
   return yield* Effect.catchIf(byLabel(all, ranges), isTooWide, () => byMetric(ranges))
 })
 
-/** Metrics with a selector of their own have lists of their own. */
+/** The labels of all metrics. Those with their own selector are listed one by one. */
 const listAllLabels = Effect.fnUntraced(function* (discovered: DiscoveredNames) {
   const settings = yield* ConnectorConfig
   const isOwn = (name: string) => ownMatchersOf(settings, name) !== undefined

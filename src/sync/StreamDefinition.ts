@@ -38,7 +38,7 @@ export interface TableStream {
   /** A second: exemplars are read in windows of seconds. */
   readonly stepSeconds: 1
   readonly table: TableName
-  /** Select exemplars. */
+  /** They select exemplars. */
   readonly matchers: ReadonlyArray<Matcher>
 }
 
@@ -77,7 +77,7 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
   }
 }
 
-/** The step that a stream has in place of the general one. */
+/** The step of a stream that replaces the general one; undefined if the stream has none. */
 export const ownStepOf = (
   { groups, overrides, queries, tables }: Omit<DefiningSettings, "stepSeconds" | "matchers">,
   name: string
@@ -98,7 +98,7 @@ export const selectorOfMetric = (
   metric: string
 ): ReadonlyArray<Matcher> => ownMatchersOf(settings, metric) ?? settings.matchers
 
-/** The first override that matches a metric counts. */
+/** The first override that matches a metric applies. */
 const overrideOf = (overrides: DefiningSettings["overrides"], metric: string) =>
   overrides.find(({ metrics }) => metrics.test(metric))
 

@@ -51,7 +51,7 @@ interface OpenWindow extends Window {
   readonly refusals: Map<number, number>
   /** The most points of the window that were returned at once. */
   answeredPoints: number
-  /** The most samples at a point that a part of the series has. */
+  /** The largest number of samples per point in any part of the series. */
   densest: number
   /** Whether retries were in vain for a part of the window. A smaller request is then more likely to succeed. */
   isStubborn: boolean
@@ -179,15 +179,15 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
   )
 }
 
-/** With how many points at once the metrics of a group are read, if there are as many. */
+/** How many points of a group's metrics to read at once, if there are that many. */
 const POINTS_OF_METRICS = FIRST_POINTS
 
-/** From how many times the target number of samples on a group is read in parts. */
+/** A group is read in parts if that many points would have more than this multiple of the target number of samples. */
 const MANY_TARGETS = 4
 
 /**
- * If a response has very many series of several metrics, later windows request them in parts. The server sends the labels of a series
- * with every response: parts with many points are shorter than all series with few points.
+ * If a response has very many series of several metrics, later windows request them in parts. Every response repeats the labels of
+ * its series, so parts with many points take fewer bytes than all series with few points.
  */
 const splitIntoMetrics = Effect.fnUntraced(function* (
   { context, ledger }: OpenWindow,

@@ -14,7 +14,7 @@ const latestTimes = () => ({ floats: new SeriesTable(), histograms: new SeriesTa
 
 /** One per window, for as long as the window is read. */
 export class WindowLedger {
-  /** The names that series may have, if they may not have any. */
+  /** The only metric names that series may have; undefined if they may have any name. */
   private readonly metrics: ReadonlySet<string> | undefined
   /** The name of the previous block's series. */
   private metric = ""

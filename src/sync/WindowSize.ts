@@ -49,7 +49,7 @@ export const initial: WindowSize = {
   isGrowing: true
 }
 
-/** With more metrics in a stream, the first window is smaller. */
+/** A stream with more metrics starts with a smaller window. */
 const FIRST_METRICS = 100
 
 /** The size of the first window of a stream with so many metrics, on a server that accepts no more than `mostPoints`. */

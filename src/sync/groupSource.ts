@@ -1,4 +1,4 @@
-/** The source of a group: all of its metrics in one request, if the server takes it. */
+/** The source of a group: all of its metrics in one request, if the server accepts it. */
 import { Effect, Stream } from "effect"
 import type { BackendKind } from "../prometheus/Backend.ts"
 import { PrometheusError, type Reason } from "../prometheus/PrometheusError.ts"
@@ -9,12 +9,12 @@ import { cutNames, nameLimitsOf, partOfLists } from "./metricParts.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
 /**
- * Refusals that may be due to the names in a query: their number, their length, or that they are a regular expression. Fewer names
- * may be accepted, and in the end a single one.
+ * Refusals that the names in a query may cause: by their number, by their length, or by being a regular expression. The server may
+ * accept fewer names, or a single one.
  */
 const mayBeForNames: ReadonlySet<Reason> = new Set(["TooLongRequest", "InvalidQuery", "Refused"])
 
-/** How many metrics are asked why there are no samples. */
+/** For how many metrics to find out why they have no samples. */
 const MAX_EXPLAINED = 3
 
 interface GroupOptions {

@@ -1,4 +1,4 @@
-/** Which metrics are in which group. Their series are in the stream of the group, and in no other. */
+/** Which metrics are in which group. Their series are only in the stream of the group. */
 import { ConfigError, type Settings } from "../config/ConnectorConfig.ts"
 import { type GroupSettings, tableStreamName } from "../config/StreamSettings.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
@@ -14,7 +14,7 @@ export interface GroupedMetrics {
   readonly groups: ReadonlyMap<string, ReadonlyArray<string>>
 }
 
-/** Distributes metrics, which are included already, to groups. */
+/** Assigns metrics to groups. All of them must be included already. */
 export const groupMetrics = (
   settings: Pick<Settings, "groups">,
   metrics: ReadonlyArray<string>
@@ -39,8 +39,8 @@ export const patternsText = ({ metrics: { exclude, include } }: Pick<GroupSettin
 }
 
 /**
- * Fails if the stream of a query, a group or a table has the name of a metric with a stream of its own. Destinations do not
- * distinguish names that differ only in upper and lower case.
+ * The error if the stream of a query, a group or a table has the name of a metric with a stream of its own; undefined otherwise.
+ * Destinations do not distinguish names that differ only in upper and lower case.
  */
 export const nameClash = (
   { groups, queries, tables }: Pick<Settings, "groups" | "queries" | "tables">,

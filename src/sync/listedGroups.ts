@@ -4,7 +4,7 @@ import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { discoverNames } from "./Discovery.ts"
 import { groupMetrics } from "./groups.ts"
 
-/** Each read lists them: some may have come after the catalog was made. Discovery has logged what is worth it. */
+/** Each read lists them, because new metrics may have appeared after discovery. It does not repeat the logs of discovery. */
 export const listedGroups = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const { names } = yield* discoverNames

@@ -1,24 +1,24 @@
 /**
- * The series of several metrics as parts to request: by exact names, so that no series is in two parts, and as few parts as the
- * server takes.
+ * The series of several metrics as parts to request: by exact names, so that no series is in two parts, and in as few parts as the
+ * server accepts.
  */
 import type { BackendKind } from "../prometheus/Backend.ts"
 import { exactPattern } from "../promql/valuePattern.ts"
 import { partOfMetrics, type SeriesPart } from "./SeriesPart.ts"
 
-/** The most characters of the names in a query. A server that refuses them gets fewer: see `Window.ts`. */
+/** The maximum number of characters of all names in a query. If a server refuses them, `Window.ts` sends fewer. */
 const MAX_CHARACTERS = 500_000
 
 /** VictoriaMetrics refuses queries of more than 16 KiB (-search.maxQueryLen). */
 const MAX_CHARACTERS_OF_VICTORIAMETRICS = 12_000
 
-/** How much a query may name. */
+/** The limits for the names in a query. */
 export interface NameLimits {
   readonly characters: number
   readonly names: number
 }
 
-/** The limits of a kind of server. Google's and Azure's services take one exact name. */
+/** The limits of a kind of server. The services of Google and Azure accept one exact name. */
 export const nameLimitsOf = (kind: BackendKind): NameLimits => {
   const isVictoriaMetrics = kind === "victoriaMetrics" || kind === "victoriaMetricsCluster"
   return {
@@ -27,16 +27,16 @@ export const nameLimitsOf = (kind: BackendKind): NameLimits => {
   }
 }
 
-/** Names in a query, in bytes: each is longer where it is escaped. */
+/** The length of a name in a query, in bytes. Escaping makes it longer. */
 const bytesOf = (metric: string): number => Buffer.byteLength(exactPattern([metric])) + 1
 
-/** Cuts names into as few lists as the limits allow. A name that is too long by itself is alone. */
+/** Cuts names into as few lists as the limits allow. A name that exceeds them by itself is alone in its list. */
 export const cutNames = (metrics: ReadonlyArray<string>, { characters, names }: NameLimits) =>
   cutBySize(metrics, bytesOf, characters, names)
 
 /**
- * Cuts names into lists of neighbours whose sizes are at most `most` together, and that have at most `names` names. A larger metric
- * is alone.
+ * Cuts names into lists of neighbors. Each list has a total size of at most `most`, and at most `names` names. A larger metric is
+ * alone in its list.
  */
 export const cutBySize = (
   metrics: ReadonlyArray<string>,
@@ -60,7 +60,7 @@ export const cutBySize = (
   return lists
 }
 
-/** One part whose halves, and theirs, are the parts with these lists of metrics. */
+/** One part that is split, in several levels of halves, into a part for each of these lists of metrics. */
 export const partOfLists = (lists: ReadonlyArray<ReadonlyArray<string>>): SeriesPart => {
   const part = partOfMetrics(lists.flat())
   splitIntoLists(part, lists)

@@ -132,7 +132,7 @@ export const gridToRead = (settings: GridSettings, nowMillis: number, stepSecond
   return gridRange(settings.startMillis, Math.min(end, settled), stepSeconds * 1000)
 }
 
-/** What a stream selects, for its state: a change of it is noticed later. */
+/** What a stream selects. The state of the stream records it, so that later runs notice a change. */
 export const selectorOf = (definition: StreamDefinition): string =>
   definition._tag === "Group" ? groupText(definition) : selectedBy(definition)
 
@@ -148,8 +148,8 @@ const selectedBy = (definition: StreamDefinition): string =>
       : render(definition.matchers)
 
 /**
- * The plan of each stream, in the order of their requests, from the saved states by name and the server's time. Each stream has a
- * step of its own.
+ * The plan of each stream, in the order of the requests, from the saved states by name and the server's time. Streams may have
+ * different steps.
  */
 export const plan = (
   requests: ReadonlyArray<StreamRequest>,
@@ -183,8 +183,8 @@ export const plan = (
 }
 
 /**
- * The plan of a table that shows what the server has now: one point, which is now. A refresh that was stopped after it needs no
- * other snapshot.
+ * The plan of a table that shows the server's present state: one point, which is now. A refresh that was stopped after its snapshot
+ * needs no other one.
  */
 const planSnapshot = (
   { generationId, mode, name }: StreamRequest,

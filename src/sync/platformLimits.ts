@@ -1,6 +1,6 @@
 /**
- * Catalogs that a platform does not take, and the groups that make them small enough. Airbyte Cloud discovers at most 1,000 streams,
- * and a connection has at most 20,000 fields.
+ * Catalogs that are too large for a platform, and the groups that make them small enough. Airbyte Cloud discovers at most 1,000
+ * streams, and a connection has at most 20,000 fields.
  */
 import { grouped } from "../text/figures.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -14,7 +14,7 @@ export interface SizedMetric {
   readonly fields: number | undefined
 }
 
-/** The streams that are no metrics. */
+/** The streams that are not metrics. */
 export interface OtherStreams {
   readonly streams: number
   readonly fields: number
@@ -45,15 +45,15 @@ const sizeOf = (metrics: ReadonlyArray<SizedMetric>): Covered => ({
   fields: metrics.reduce((sum, { fields = 0 }) => sum + fields, 0)
 })
 
-/** The beginnings of a name that end with a separator: `node_` and `node_cpu_` of `node_cpu_seconds`. */
+/** The prefixes of a name that end with a separator: `node_` and `node_cpu_` of `node_cpu_seconds`. */
 const beginningsOf = (name: string): ReadonlyArray<string> =>
   Array.from(name.matchAll(/[_:.]/g), ({ index }) => name.slice(0, index + 1)).filter((text) =>
     /^[\w:][\w:.]*$/.test(text)
   )
 
 /**
- * The groups that bring the rest within the limits: each time the beginning of a name that leaves least, as far as it is over a
- * limit. The longest one of those with the same metrics.
+ * The groups that bring the catalog within the limits. Each step takes the prefix that removes the largest share of what exceeds a
+ * limit, and of prefixes with the same metrics the longest one.
  */
 export const suggestGroups = (
   metrics: ReadonlyArray<SizedMetric>,
@@ -79,7 +79,7 @@ export const suggestGroups = (
       }
     }
     const { fields, streams } = restOf(left)
-    /** How much of what is too much a group removes. */
+    /** The share of the streams and fields, if they exceed their limit, that a group removes. */
     const gain = (of: Covered): number =>
       (streams > MAX_STREAMS ? of.streams / streams : 0) + (fields > MAX_FIELDS ? of.fields / fields : 0)
     let best: readonly [text: string, of: Covered] | undefined
@@ -96,7 +96,7 @@ export const suggestGroups = (
   return isWithin(restOf(left)) ? groups : [{ pattern: "*", metrics: metrics.length }]
 }
 
-/** A warning about a catalog that is larger than Airbyte Cloud takes, with the groups that make it smaller; undefined if it is not. */
+/** A warning about a catalog that is too large for Airbyte Cloud, with groups that make it smaller; undefined if it is not. */
 export const limitWarning = (
   metrics: ReadonlyArray<SizedMetric>,
   others: OtherStreams

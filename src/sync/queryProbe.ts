@@ -11,10 +11,10 @@ import { gridToRead } from "./plan.ts"
 import { definitionOf, type QueryStream } from "./StreamDefinition.ts"
 import { type GridRange, gridRange, halve, pointCount } from "./TimeGrid.ts"
 
-/** At how many points of the range an expression is evaluated for its labels. */
+/** The maximum number of points of the range at which an expression is evaluated for its labels. */
 const PROBES = 24
 
-/** The most different labels that are kept: a server may return anything. */
+/** The maximum number of different labels to keep: a server may return anything. */
 const MAX_LABELS = 10_000
 
 /** What an expression returned. */
@@ -23,7 +23,7 @@ interface Found {
   readonly series: number
 }
 
-/** An error of a query, with its name. If the expression is wrong, it says where, as far as that is known. */
+/** An error of a query, with the name of the query. If the expression is wrong, the error says where, if that is known. */
 export const aboutQuery = (
   { expression: { doubt }, name }: QueryStream,
   error: PrometheusError
@@ -161,7 +161,7 @@ export const queryLabels = Effect.fnUntraced(function* (settings: Settings, name
   return [...new Set([...labels, ...listed])]
 })
 
-/** A plain selector has the labels of its series, which the server lists. */
+/** The labels of a plain selector are those of its series, which the server lists. */
 const listedLabels = Effect.fnUntraced(function* (
   { expression: { matchers } }: QueryStream,
   { firstMillis, lastMillis }: GridRange
@@ -185,7 +185,7 @@ export const checkQueries = Effect.fnUntraced(function* (nowMillis: number) {
       const grid = gridToRead(settings, nowMillis, query.stepSeconds)
       yield* Effect.catchIf(
         evaluate(query, pointsOf({ ...grid, firstMillis: grid.lastMillis }, 1, nowMillis)),
-        // A refusal of one point whose reason is not known is most likely about the expression.
+        // If a server refuses one point for an unknown reason, the expression is the most likely cause.
         ({ policy, reason }) => policy.splitBy !== undefined && reason !== "Refused",
         ({ message }) =>
           Effect.logWarning(`The query ${name} could not be evaluated at its latest point: ${message}`)

@@ -33,12 +33,12 @@ export const querySource = (
         Effect.mapError((error) => aboutQuery(query, error))
       ),
     mayMoveStart,
-    // Its value may be of any samples before the point.
+    // Its value may depend on any samples before the point.
     closeTo: () => Effect.succeed([]),
     missing,
     index: (range) => (own === undefined ? noIndex : index(range, own))
   }
 }
 
-/** Parts of the series of an expression would be those of another expression. */
+/** Matchers would change the value of an expression, so its series cannot be listed in parts. */
 const noIndex: PartIndex = { labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) }

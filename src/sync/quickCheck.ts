@@ -26,7 +26,7 @@ export const layerQuick = Layer.effect(
   }))
 )
 
-/** Logs which tables cannot be read. That does not keep the others from being read. */
+/** Logs a warning for each table that cannot be read. Other streams can still be read. */
 const checkTables = Effect.fnUntraced(function* (nowMillis: number) {
   const { concurrency, tables } = yield* ConnectorConfig
   const client = yield* PrometheusClient

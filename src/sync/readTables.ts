@@ -1,4 +1,4 @@
-/** Reads Prometheus' own tables: a snapshot of what the server has now, or exemplars window by window. */
+/** Reads Prometheus' own tables: a snapshot of the server's present state, or exemplars window by window. */
 import { Effect, Option, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -16,7 +16,7 @@ export interface TablePlan {
   readonly table: TableName
 }
 
-/** Reads tables. A table that the server does not have is empty, and its notice says so. */
+/** Reads tables. If the server does not have a table, its stream is empty, with a notice. */
 export const readTables = (
   plans: ReadonlyArray<TablePlan>,
   options: Pick<ReadOptions, "isAbandoned"> = {}
@@ -29,7 +29,7 @@ export const readTables = (
     )
   )
 
-/** The rows of a window. A point is a second, and has the exemplars after the second before it, up to the point itself. */
+/** The rows of a window. A point is a second, and has the exemplars after the previous point, up to the point itself. */
 const rowsOf = Effect.fnUntraced(function* (
   table: TableName,
   { firstMillis, lastMillis, stepMillis }: GridRange
@@ -61,7 +61,7 @@ const nextWindow = Effect.fnUntraced(function* (table: TableName, rest: GridRang
   }
 })
 
-/** What exemplars need of a server that has none. */
+/** Why a server may have no exemplars. */
 const NO_EXEMPLARS =
   "the server has no exemplars in this range. Prometheus keeps them only with --enable-feature=exemplar-storage, and only the latest ones."
 
@@ -77,7 +77,7 @@ const readTable = (
   const checkpoint = (lastMillis: number, recordCount: number): ReadEvent => ({
     _tag: "Checkpoint",
     ...plan.checkpointAt(lastMillis),
-    // A table counts as one point: the seconds of exemplars are no measure of what there is to read.
+    // A table counts as one point: the seconds of exemplars do not measure how much is read.
     points: plan.checkpointAt(lastMillis).points / points,
     holes: [],
     recordCount

@@ -27,8 +27,8 @@ const MAX_WAIT_MILLIS = 30_000
 const MAX_FOUND = 1_000_000
 
 /**
- * Finds which of `parts` equal parts of a closed range have samples of the series that satisfy the matchers, and the selector: by
- * default that of the configuration.
+ * Finds which of `parts` equal parts of a closed range have samples of the series that satisfy the matchers and the selector, by
+ * default the configured one.
  */
 export const samplePresence = (
   matchers: ReadonlyArray<Matcher>,

@@ -37,8 +37,8 @@ describe("parseExpression", () => {
         ['up{job="a"', 'ends too early at line 1, column 11 (up{job="a" <-- HERE)'],
         ['up{job="a', 'ends too early at line 1, column 10 (up{job="a <-- HERE)'],
         ["sum(\n  up\n  # all\n", "ends too early at line 4, column 1 (<-- HERE)"],
-        ["up)", "has a closing bracket too many at line 1, column 3 (up <-- HERE ))"],
-        ["sum(up[5m)])", "has a closing bracket too many at line 1, column 10 (sum(up[5m <-- HERE )]))"],
+        ["up)", "has an unmatched closing bracket at line 1, column 3 (up <-- HERE ))"],
+        ["sum(up[5m)])", "has an unmatched closing bracket at line 1, column 10 (sum(up[5m <-- HERE )]))"],
         ["# nothing", "ends too early at line 1, column 10 (# nothing <-- HERE)"]
       ] as const) {
         assert.strictEqual(yield* problemOf(text), expected)

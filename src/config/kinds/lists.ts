@@ -8,7 +8,7 @@ import { orList, quote } from "./wording.ts"
 export const pattern = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, { value: Schema.String, accepted: "a pattern such as node_* or http_.*_total" })
 
-/** Several of some words. */
+/** A list of fixed words. */
 export const choices = <
   const W extends ReadonlyArray<string>,
   const O extends KeyOptions<ReadonlyArray<W[number]>>

@@ -65,7 +65,7 @@ export interface Format<E extends StreamManifest> {
   readonly isOurs: (manifest: E) => boolean
 }
 
-/** A format as `_about.json` has it. */
+/** A format as recorded in `_about.json`. */
 export interface SavedFormat {
   readonly name: string
   readonly version: number

@@ -21,9 +21,9 @@ interface StagedBlocks<Block> {
   readonly mark: () => void
   readonly bytes: () => number
   readonly hasRepeated: () => boolean
-  /** Call it before the query. */
+  /** Must be called before the query. */
   readonly flush: () => Promise<void>
-  /** The query for what is staged now. */
+  /** The query for everything that is staged now. */
   readonly query: () => Promise<RowsOfDay>
   readonly removeMarked: () => Promise<void>
   readonly clear: () => Promise<void>

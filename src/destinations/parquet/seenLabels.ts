@@ -15,8 +15,8 @@ import { parquetColumnOf } from "./parquetRows.ts"
 const rules = { columnOf: parquetColumnOf, most: DEFAULT_LABEL_COLUMNS }
 
 /**
- * Starts with the columns that a stream has. `before` are labels that had columns before, which get one again. Undefined if the
- * layout gives columns to no label.
+ * Starts with the columns that a stream has. `before` are labels that had columns before, and get one again. Undefined if the layout
+ * gives no label a column.
  */
 export const seenLabels = (
   layout: Layout,

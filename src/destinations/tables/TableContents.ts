@@ -25,16 +25,16 @@ export interface StagedBlocks<Block> {
   readonly bytes: () => number
   /** Whether two rows may have the same key. */
   readonly hasRepeated: () => boolean
-  /** Call it before statements. */
+  /** Must be called before statements. */
   readonly flush: () => Promise<void>
   readonly removeMarked: () => Promise<void>
-  /** The columns that the table must have, of those that differ between tables. */
+  /** The columns that the table must have, without those of all tables. */
   readonly wanted: () => ReadonlyArray<string>
   /** Creates the table with these columns, or adds those that it lacks. `known` are undefined if there is no table. */
   readonly grow: (run: Run, table: string, known: ReadonlyArray<string> | undefined) => Promise<void>
-  /** A statement that inserts what is marked into a qualified table. `isOrdered`: in the order in which it was staged. */
+  /** A statement that inserts the marked blocks into a qualified table. `isOrdered`: in the order of staging. */
   readonly insert: (to: string, isOrdered: boolean) => string
-  /** Inserts what is marked. In some ranges of the table, it replaces rows with the same key. */
+  /** Inserts the marked blocks. In the overlapping ranges of the table, they replace rows with the same key. */
   readonly insertUnique: (run: Run, to: string, overlap: ReadonlyArray<TimeRange>) => Promise<void>
 }
 

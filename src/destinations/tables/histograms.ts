@@ -1,4 +1,4 @@
-/** How a column has native histograms. */
+/** How a column stores native histograms. */
 import type { DuckDBType, DuckDBValue } from "@duckdb/node-api"
 import { renderHistogram } from "../../records/RecordEncoder.ts"
 import type { Histogram } from "../../samples/Sample.ts"
@@ -23,11 +23,11 @@ export const jsonHistograms: HistogramColumn = {
   identity: (column) => `${column}::VARCHAR`
 }
 
-/** A number from the server's digits. */
+/** The number that the server's digits represent. */
 const numberOf = (digits: string): number =>
   digits.endsWith("Inf") ? (digits.startsWith("-") ? -Infinity : Infinity) : Number(digits)
 
-/** A struct of numbers. The server's counts, sums and bounds are floats, so that none of them changes. */
+/** A struct of numbers. The server's counts, sums and bounds are floats, so this loses nothing. */
 export const structHistograms: HistogramColumn = {
   type: "STRUCT(count DOUBLE, sum DOUBLE, buckets STRUCT(boundaries UTINYINT, lower DOUBLE, upper DOUBLE, count DOUBLE)[])",
   typeIn: ({ DOUBLE, LIST, STRUCT, UTINYINT }) =>
@@ -53,6 +53,6 @@ export const structHistograms: HistogramColumn = {
           )
         )
       }),
-  // A join of histograms themselves needs a lot of memory. Equal numbers have the same hash, also 0 and -0.
+  // Joining the histograms themselves needs a lot of memory. 0 and -0 are equal and have the same hash, hence the sign bits.
   identity: (column) => `hash(${column}, signbit(${column}.count), signbit(${column}.sum))`
 }

@@ -65,7 +65,7 @@ export const ownColumns = (rest: Layout["rest"]): ReadonlyArray<readonly [name: 
 export const isOwnColumn = (rest: Layout["rest"], name: string): boolean =>
   ownColumns(rest).some(([own]) => own === name)
 
-/** The columns of a new table: labels are last, and the name of a metric is before its labels. */
+/** The columns of a new table: labels are last, after the name of the metric. */
 export const inTableOrder = <A>(
   rest: Layout["rest"],
   own: ReadonlyArray<A>,

@@ -9,18 +9,18 @@ import { quoteText } from "./quoteSql.ts"
 export interface Shape {
   /** The names of its columns. */
   readonly names: ReadonlyArray<string>
-  /** Our own columns, of tables of any layout, that are missing or have another type. */
+  /** Those of our own columns, of any layout, that are missing or have another type. */
   readonly wrong: ReadonlyArray<string>
 }
 
-/** The columns for labels of which a table has one. */
+/** The columns for all remaining labels. A table has exactly one of them. */
 const rests: ReadonlyArray<Layout["rest"]> = ["other_labels", "labels"]
 
 /** Our own columns of a table in a layout that are missing, or have another type. */
 export const wrongColumns = ({ wrong }: Shape, { rest }: Pick<Layout, "rest">): ReadonlyArray<string> =>
   wrong.filter((name) => name === rest || (name !== RECORD_ID && !rests.some((other) => other === name)))
 
-/** The columns of each table of rows that are missing, or have another type. The others are added where they are missing. */
+/** The key columns of a table of rows that are missing, or have another type. Other missing columns are added. */
 export const wrongKeys = ({ wrong }: Shape): ReadonlyArray<string> =>
   wrong.filter((name) => name === RECORD_ID || name === "time")
 

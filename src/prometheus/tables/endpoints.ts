@@ -30,7 +30,7 @@ import type { SnapshotName } from "./schemas.ts"
 /** Hundreds of thousands of rows. */
 const bounds: Bounds = { bytes: 256 * MEBIBYTE, depth: 32, containers: 4_000_000 }
 
-/** The server has responded to others with the same credentials, but it has no such endpoint, or hides it. */
+/** The server has responded to other requests with the same credentials, but does not have this endpoint, or hides it. */
 const missing = {
   403: "NoTableApi",
   404: "NoTableApi",
@@ -39,7 +39,7 @@ const missing = {
   501: "NoTableApi"
 } as const
 
-/** A snapshot has no parameters that could be wrong, so that a 400 is about the endpoint. */
+/** The request for a snapshot has no parameters that could be wrong, so a 400 is about the endpoint. */
 const statusReasons = { ...missing, 400: "NoTableApi" } as const
 
 const snapshotRequest = (path: string, params: ApiRequest["params"], exactness: Exactness): ApiRequest => ({
@@ -47,14 +47,14 @@ const snapshotRequest = (path: string, params: ApiRequest["params"], exactness: 
   statusReasons
 })
 
-/** Lists may be null, and what a list has is unknown. */
+/** Lists may be null, and their items may have any form. */
 const List = Schema.NullOr(Schema.Array(Schema.Unknown))
 
 type Snapshots = Readonly<
   Record<SnapshotName, (snapshot: Snapshot, exactness: Exactness) => Endpoint<ReadonlyArray<Row>>>
 >
 
-/** The tables that show what the server has now. */
+/** The tables that show the server's present state. */
 export const snapshots: Snapshots = {
   targets: (snapshot, exactness) =>
     endpoint(
@@ -97,7 +97,7 @@ export interface ExemplarQuery {
   readonly isIncluded: (metric: string) => boolean
 }
 
-/** The exemplars of a range. Servers may return others too, which are left out. */
+/** The exemplars of a range. Other exemplars in the response are left out. */
 export const exemplars = (
   { excludedLabels, isIncluded, matchers, range }: ExemplarQuery,
   exactness: Exactness

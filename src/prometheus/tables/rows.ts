@@ -1,4 +1,4 @@
-/** Rows from what servers respond with. Servers differ in what they leave out: a member that is missing is null in a row. */
+/** Rows from the responses of servers. Servers omit different members: a missing one is null in a row. */
 import { Predicate } from "effect"
 import type { Labels } from "../../samples/Sample.ts"
 import { canonicalLabels, METRIC_NAME, seriesId } from "../../samples/Series.ts"
@@ -27,7 +27,7 @@ const numberOf = (value: unknown): number | null => {
   return typeof number === "number" && Number.isFinite(number) ? number : null
 }
 
-/** Go writes the year 1 for no time. */
+/** Go writes an unset time as the year 1. */
 const timeOf = (value: unknown): string | null => {
   const millis = typeof value === "string" ? Date.parse(value) : Number.NaN
   return millis > 0 && millis < Date.UTC(10_000, 0) ? formatTime(millis) : null
@@ -64,8 +64,8 @@ const annotationsOf = (value: unknown): Cell => {
 }
 
 /**
- * Makes the key of each row from what identifies it. Should a server show something twice, the copies have keys of their own, so
- * that none is lost.
+ * Makes the key of each row from what identifies it. If a server returns something twice, each copy gets its own key, so that none
+ * is lost.
  */
 export class Keys {
   private readonly seen = new Map<string, number>()
@@ -179,8 +179,8 @@ export const metadataRows = (
 }
 
 /**
- * The exemplars of a response by time in milliseconds. Of several with the same key, the last one counts. `isIncluded` selects
- * metrics.
+ * The exemplars of a response, with their times in milliseconds. Of several with the same key and time, the last one wins.
+ * `isIncluded` selects metrics.
  */
 export const exemplarRows = (
   series: ReadonlyArray<Json>,

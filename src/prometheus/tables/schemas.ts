@@ -9,11 +9,10 @@ export type TableName = (typeof tableNames)[number]
 /** The names of their streams. */
 export const tableStreams: ReadonlySet<string> = new Set(tableNames.map((name) => `prometheus_${name}`))
 
-/** The tables that show what the server has now. Exemplars have a time of their own. */
+/** The tables that show the server's present state. Exemplars have times of their own. */
 export type SnapshotName = Exclude<TableName, "exemplars">
 
-const SNAPSHOT_TIME =
-  "When the server showed it, by the server's clock, UTC: the same in all rows of a snapshot."
+const SNAPSHOT_TIME = "When the snapshot was taken, by the server's clock, UTC: the same in all its rows."
 
 const text = (name: string, description: string): TableColumn => ({ name, kind: "text", description })
 const number = (name: string, description: string): TableColumn => ({ name, kind: "number", description })
@@ -32,17 +31,17 @@ export const tableSchemas: Readonly<Record<TableName, TableSchema>> = {
     description: "The active targets: what the server scrapes, whether that succeeds, and how long it takes.",
     columns: [
       ...keyColumns("the target, from its pool, address and labels", SNAPSHOT_TIME),
-      text("scrape_pool", "The scrape pool: usually the job of the configuration."),
-      text("scrape_url", "The address that is scraped."),
-      text("global_url", "The same address as it is from other machines."),
+      text("scrape_pool", "The scrape pool: usually the name of a job in the configuration."),
+      text("scrape_url", "The URL that is scraped."),
+      text("global_url", "The same URL, as other machines reach it."),
       text("health", "up, down or unknown."),
       text("last_error", "Why the last scrape failed; null if it did not."),
-      time("last_scrape", "When the target was last scraped; null if it was not yet."),
+      time("last_scrape", "When the target was last scraped; null if it has not been scraped yet."),
       number("last_scrape_duration_seconds", "How long the last scrape took."),
       text("scrape_interval", "How often it is scraped, such as 15s."),
       text("scrape_timeout", "How long a scrape may take, such as 10s."),
       object("labels", "The labels of the target."),
-      object("discovered_labels", "Its labels before relabelling.")
+      object("discovered_labels", "Its labels before relabeling.")
     ]
   },
   rules: {
@@ -55,25 +54,22 @@ export const tableSchemas: Readonly<Record<TableName, TableSchema>> = {
       text("type", "alerting or recording."),
       text("name", "The name of the alert, or of the recorded metric."),
       text("query", "Its expression."),
-      text("state", "Of an alerting rule: inactive, pending or firing."),
+      text("state", "Alerting rules only: inactive, pending or firing."),
       text("health", "ok, err or unknown."),
       text("last_error", "Why the last evaluation failed; null if it did not."),
-      number(
-        "duration_seconds",
-        "Of an alerting rule: for how long its alerts are pending before they fire."
-      ),
+      number("duration_seconds", "Alerting rules only: how long an alert is pending before it fires."),
       number(
         "keep_firing_for_seconds",
-        "Of an alerting rule: for how long its alerts fire after the condition has cleared."
+        "Alerting rules only: how long an alert keeps firing after its condition has cleared."
       ),
       {
         name: "active_alerts",
         kind: "count",
-        description: "Of an alerting rule: how many alerts are pending or firing."
+        description: "Alerting rules only: the number of pending and firing alerts."
       },
-      object("labels", "The labels that it adds."),
-      object("annotations", "Of an alerting rule: its annotations, as templates."),
-      time("last_evaluation", "When it was last evaluated; null if it was not yet."),
+      object("labels", "The labels that the rule adds."),
+      object("annotations", "Alerting rules only: the templates of its annotations."),
+      time("last_evaluation", "When it was last evaluated; null if it has not been evaluated yet."),
       number("evaluation_time_seconds", "How long the last evaluation took."),
       number("group_interval_seconds", "How often its group is evaluated.")
     ]
@@ -85,8 +81,8 @@ export const tableSchemas: Readonly<Record<TableName, TableSchema>> = {
       ...keyColumns("the alert, from its labels", SNAPSHOT_TIME),
       text("name", "The name of the alert: its label alertname."),
       text("state", "pending or firing."),
-      time("active_at", "Since when its condition is true."),
-      time("keep_firing_since", "Since when it only fires because of keep_firing_for."),
+      time("active_at", "Since when its condition has been true."),
+      time("keep_firing_since", "Since when it has been firing only because of keep_firing_for."),
       ...valueColumns("its expression"),
       object("labels", "The labels of the alert."),
       object("annotations", "Its annotations.")
@@ -94,22 +90,21 @@ export const tableSchemas: Readonly<Record<TableName, TableSchema>> = {
   },
   metadata: {
     stream: "prometheus_metadata",
-    description: "The type, help text and unit of each metric family that the server scrapes now.",
+    description: "The type, help text and unit of each metric family that the server currently scrapes.",
     columns: [
       ...keyColumns("the entry, from all of its columns", SNAPSHOT_TIME),
       text(
         "metric",
-        "The metric family: the name of a metric, or its beginning before _bucket, _sum, _count and the like."
+        "The metric family: the name of a metric, without suffixes such as _bucket, _sum and _count."
       ),
       text("type", "counter, gauge, histogram, gaugehistogram, summary, info, stateset or unknown."),
       text("help", "The help text."),
-      text("unit", "The unit; null without one.")
+      text("unit", "The unit; null if there is none.")
     ]
   },
   exemplars: {
     stream: "prometheus_exemplars",
-    description:
-      "Exemplars: single observations of a series with labels of their own, such as that of a trace.",
+    description: "Exemplars: single observations of a series, with labels of their own such as a trace ID.",
     columns: [
       ...keyColumns(
         "the exemplar without its time, from the labels of its series and its own",

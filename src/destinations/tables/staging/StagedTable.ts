@@ -1,6 +1,6 @@
 /**
- * Stages rows of a table, whose columns are known, before they are inserted into a table or file: in a temporary DuckDB table,
- * which spills to disk beyond DuckDB's memory limit.
+ * Stages rows with fixed columns before they are inserted into a table or file. They are in a temporary DuckDB table, which spills
+ * to disk beyond DuckDB's memory limit.
  */
 import type { DuckDBAppender, DuckDBConnection } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
@@ -136,8 +136,8 @@ export const stageTable = (
       return `SELECT r.number, ${selected.join(", ")} FROM ${TABLE} AS r WHERE ${isIn(part, "r")} AND ${where}`
     },
     /**
-     * Removes marked rows if a later one has their key. In some ranges of a qualified table, a marked row then replaces the row with
-     * its key. An equal one stays, so that rows that are read again take no space.
+     * Removes marked rows if a later one has the same key. In the overlapping ranges of a qualified table, each marked row then
+     * replaces the row with its key. An equal row stays, so that rows that are read again take no space.
      */
     makeUnique: async (run: Run, to: string, overlap: ReadonlyArray<TimeRange>): Promise<void> => {
       if (hasRepeated) {

@@ -1,11 +1,11 @@
-/** Native histograms on their way to DuckDB, which takes many rows at once much faster than one by one. */
+/** Appends native histograms to DuckDB in chunks, which is much faster than row by row. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import type { Histogram } from "../../../samples/Sample.ts"
 import type { HistogramColumn } from "../histograms.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
 
-/** Rows of one DuckDB chunk, and the buckets of all of them. */
+/** The maximum number of rows in a chunk of DuckDB, and of buckets in all of its rows. */
 const CHUNK_ROWS = 2048
 const CHUNK_BUCKETS = 16_384
 

@@ -20,7 +20,7 @@ export interface ColumnRules {
   readonly most: number
 }
 
-/** The rules of a layout in a database; undefined if it gives columns to no label. */
+/** The rules of a layout in a database; undefined if no label gets a column. */
 export const rulesIn = (layout: Layout, { columnOf, most }: ColumnRules): ColumnRules | undefined =>
   hasNamedColumns(layout) ? { columnOf: columnIn(layout, columnOf), most } : undefined
 
