@@ -1,5 +1,5 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -30,7 +30,10 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
-    const groups = yield* Effect.cached(Effect.provide(listedGroups, services))
+    // A failure is not kept: a stream that is tried again lists the metrics again.
+    const groups = yield* Effect.cachedWithTTL(Effect.provide(listedGroups, services), (exit) =>
+      Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
+    )
     return BlockSource.of({
       open: (definition) => {
         const series = new SeriesCache()
