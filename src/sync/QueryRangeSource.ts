@@ -1,5 +1,5 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Duration, Effect, Exit, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -10,7 +10,7 @@ import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
-import { listedGroups } from "./listedGroups.ts"
+import { listedOnce } from "./listedOnce.ts"
 import { querySource } from "./querySource.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
@@ -30,10 +30,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
-    // A failure is not kept: a stream that is tried again lists the metrics again.
-    const groups = yield* Effect.cachedWithTTL(Effect.provide(listedGroups, services), (exit) =>
-      Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
-    )
+    const groups = Effect.provide(yield* listedOnce, services)
     return BlockSource.of({
       open: (definition) => {
         const series = new SeriesCache()
