@@ -2,8 +2,8 @@
  * The library: a Prometheus server as Effect services and streams.
  *
  * `ConnectorConfig`, `PrometheusClient`, `StateReader` and `StateStore` are services with layers. `samples` streams the samples
- * of one metric as plain objects. `read` is the program of every sync over several metrics: it streams events with blocks of
- * samples, each of one series, and checkpoints of state between them.
+ * of one metric, query or group as plain objects. `read` is the program of every sync over several streams: it streams events with
+ * blocks of samples, each of one series, or of rows of a table, and checkpoints of state between them.
  */
 
 // The configuration.
@@ -11,6 +11,7 @@
 export { ConfigError, ConnectorConfig, type Settings } from "./config/ConnectorConfig.ts"
 export { InputFileError } from "./config/inputFile.ts"
 export type { ConfigInput } from "./config/keys.ts"
+export type { GroupSettings, Override, QuerySettings, TableName } from "./config/StreamSettings.ts"
 
 // The server.
 
@@ -25,9 +26,12 @@ export {
   type Reason
 } from "./prometheus/PrometheusError.ts"
 export type { RangeQuery, TimeRange } from "./prometheus/RangeQuery.ts"
+export { tableSchemas } from "./prometheus/tables/schemas.ts"
+export type { Expression } from "./promql/Expression.ts"
 export type { Matcher } from "./promql/Matcher.ts"
+export type { MetricFilter, NamePattern } from "./promql/MetricFilter.ts"
 
-// Reading: discovery; the samples of one metric; or all events of many streams.
+// Reading: discovery; the samples of one stream; or all events of many streams.
 
 export { type DiscoveredStream, discover } from "./sync/Discovery.ts"
 export type { StreamRequest } from "./sync/plan.ts"
@@ -58,3 +62,7 @@ export {
   textAt
 } from "./samples/Sample.ts"
 export { seriesId } from "./samples/Series.ts"
+
+// Rows of tables.
+
+export type { Cell, ColumnKind, Row, RowBlock, TableColumn, TableSchema } from "./samples/TableRow.ts"

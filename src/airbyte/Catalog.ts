@@ -9,6 +9,7 @@ import {
   describeGroup,
   describeMetric,
   describeQuery,
+  discoveredKind,
   discoveredLabels,
   groupSchema,
   streamSchema
@@ -65,6 +66,8 @@ const describe = ({ expression, metadata }: DiscoveredStream): string =>
 /** A stream of the configured catalog: what to read, and the columns of its records. */
 export interface ConfiguredStream extends StreamRequest, Declared {
   readonly generationId: number | undefined
+  /** What it was at discovery, unless that was a metric or is not known. */
+  readonly kind?: ReturnType<typeof discoveredKind>
 }
 
 /** Reads a configured catalog from a file. */
@@ -86,13 +89,15 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
       })
     }
   }
-  return decoded.success.streams.map(
-    ({ generation_id, stream, sync_mode }): ConfiguredStream => ({
+  return decoded.success.streams.map(({ generation_id, stream, sync_mode }): ConfiguredStream => {
+    const kind = discoveredKind(stream.json_schema ?? {})
+    return {
       name: stream.name,
       mode: sync_mode,
       generationId: generation_id ?? undefined,
       properties: Object.keys(stream.json_schema?.properties ?? {}),
-      discoveredLabels: discoveredLabels(stream.json_schema?.properties ?? {})
-    })
-  )
+      discoveredLabels: discoveredLabels(stream.json_schema?.properties ?? {}),
+      ...(kind === undefined ? {} : { kind })
+    }
+  })
 })

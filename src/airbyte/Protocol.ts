@@ -91,7 +91,10 @@ export const ConfiguredCatalog = Schema.Struct({
       stream: Schema.Struct({
         name: Schema.String,
         json_schema: nullable(
-          Schema.Struct({ properties: nullable(Schema.Record(Schema.String, Schema.Unknown)) })
+          Schema.Struct({
+            description: Schema.optionalKey(Schema.Unknown),
+            properties: nullable(Schema.Record(Schema.String, Schema.Unknown))
+          })
         )
       }),
       sync_mode: Schema.Literals(["full_refresh", "incremental"]),

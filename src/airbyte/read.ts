@@ -1,6 +1,6 @@
 /** The verb `read`: the events of a read as messages. */
 import { Cause, Clock, Duration, Effect, Stream } from "effect"
-import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
@@ -77,6 +77,20 @@ const warnOfLabels = Effect.fnUntraced(function* (
   )
 })
 
+/** The keys that define the streams that are no metrics. */
+const keys = { query: "queries", group: "groups", table: "tables" }
+
+/**
+ * The error of a stream that the configuration no longer defines; undefined for others. It would be read as a metric of that name,
+ * which the server does not have: nothing would be read, but the state would move on.
+ */
+const noLongerDefined = (settings: Settings, { kind, name }: ConfiguredStream): ConfigError | undefined =>
+  kind === undefined || definitionOf(settings, name)._tag !== "Metric"
+    ? undefined
+    : new ConfigError({
+        message: `The stream ${name.slice(0, 200)} is a ${kind} in the catalog, but ${keys[kind]} in the configuration does not have it any more. Restore it in the configuration, or refresh the schema of the source.`
+      })
+
 /**
  * Reads the configured streams. Returns whether all were read completely. Each failure has already been reported.
  */
@@ -98,6 +112,13 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
       type: "STREAM_STATUS",
       stream_status: { stream_descriptor: { name }, status, ...reasons }
     })
+
+  const fail = Effect.fnUntraced(function* (name: string, error: PrometheusError | ConfigError) {
+    const failure = { ...toFailure(error), stream_descriptor: { name } }
+    failures.push(failure)
+    yield* traceError(failure)
+    yield* writeStatus(name, "INCOMPLETE")
+  })
 
   const onRetry = Effect.fnUntraced(function* (
     name: string,
@@ -195,14 +216,10 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
         open.delete(name)
         total += progress.records
         break
-      case "Failed": {
-        const failure = { ...toFailure(event.error), stream_descriptor: { name } }
-        failures.push(failure)
+      case "Failed":
         open.delete(name)
-        yield* traceError(failure)
-        yield* writeStatus(name, "INCOMPLETE")
+        yield* fail(name, event.error)
         break
-      }
     }
     yield* output.flushIfFull
   })
@@ -210,7 +227,16 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
   /** Ends every stream with a status, however the read ends. */
   const abandon = Effect.suspend(() => Effect.forEach(open.keys(), (name) => writeStatus(name, "INCOMPLETE")))
 
-  const outcome = yield* readStreams(streams, { onRetry }).pipe(
+  const defined: Array<ConfiguredStream> = []
+  for (const stream of streams) {
+    const error = noLongerDefined(settings, stream)
+    if (error === undefined) defined.push(stream)
+    else {
+      yield* writeStatus(stream.name, "STARTED")
+      yield* fail(stream.name, error)
+    }
+  }
+  const outcome = yield* readStreams(defined, { onRetry }).pipe(
     Stream.runForEach(onEvent),
     Effect.onError((cause) => (Cause.hasDies(cause) ? abandon : Effect.void)),
     Effect.catchTag(["PrometheusError", "ConfigError", "StateStoreError"], (error) => Effect.succeed(error))

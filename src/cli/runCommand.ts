@@ -14,7 +14,7 @@ import * as ScreenProgress from "../report/screenProgress.ts"
 import { estimate } from "../run/estimate.ts"
 import { fitSettings, statesIn } from "../run/filledDestination.ts"
 import { compareWithServer } from "../run/refreshGuard.ts"
-import { namesToRead, run } from "../run/run.ts"
+import { namesToRead, refuseTables, run } from "../run/run.ts"
 import { runOnCluster } from "../run/runOnCluster.ts"
 import { runParts } from "../run/runParts.ts"
 import { StateStore } from "../sync/StateStore.ts"
@@ -139,10 +139,12 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
 
 /** Reads the states of an existing destination to show where a run would resume. Creates and changes nothing. */
 const dryRun = Effect.fnUntraced(function* (
-  { isJson, mayShrink, mode, partMillis, processes, target }: RunPlan,
+  { cluster, isJson, mayShrink, mode, partMillis, processes, target }: RunPlan,
   { isStepGiven, name: source }: Source,
   destination: ReturnType<DestinationKind["layer"]>
 ) {
+  // The run itself would refuse them.
+  if (cluster !== undefined || processes !== undefined) yield* refuseTables
   const about = { mode, source, destination: targetText(target), isStepGiven, isDryRun: true }
   const names = yield* namesToRead
   const hasParts = target.kind.sharedLayer !== undefined && mode === "incremental_append_deduped"

@@ -140,7 +140,7 @@ const workFromFlags = Effect.fnUntraced(
 )
 
 /** Executes a part with the client of the settings, which is renewed with their credentials. */
-const makeExecute = Effect.fnUntraced(function* <R, E>(
+export const makeExecute = Effect.fnUntraced(function* <R, E>(
   settings: Settings,
   renewed: Effect.Effect<Settings, E, R>,
   destination: Layer.Layer<SharedDestination, Failure, R>
@@ -186,7 +186,9 @@ const makeExecute = Effect.fnUntraced(function* <R, E>(
       const text = `${part.stream}, ${rangeText(part.range)}`
       const readWith = Effect.fnUntraced(function* (settings: Settings) {
         if (settings !== current.settings) current = yield* sessionOf(settings)
-        const grid = JSON.stringify([part.grid.firstMillis, part.grid.stepMillis / 1000])
+        const { firstMillis, lastMillis, stepMillis } = part.grid
+        // Each sync has another last point. Its sources list the metrics of groups anew.
+        const grid = JSON.stringify([firstMillis, stepMillis / 1000, lastMillis])
         return yield* Effect.provideContext(executePart(part), yield* RcMap.get(current.sources, grid))
       })
       const done = yield* withRenewal(current.settings, renewed, readWith).pipe(

@@ -2,6 +2,7 @@
 import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
 import { METRIC_COLUMN } from "../samples/Layout.ts"
+import { RECORD_ID } from "../samples/TableRow.ts"
 import { endSentence, truncateText } from "../text/excerpt.ts"
 import type { AssignedColumns } from "./LabelColumns.ts"
 
@@ -105,13 +106,36 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
     .join(" ")
 }
 
+const DESCRIBES_QUERY = "PromQL: "
+
 /** The expression of a query in one line. */
 export const describeQuery = (expression: string): string =>
-  `PromQL: ${truncateText(expression.replace(/\s+/g, " ").trim(), MAX_PART_CHARACTERS)}`
+  `${DESCRIBES_QUERY}${truncateText(expression.replace(/\s+/g, " ").trim(), MAX_PART_CHARACTERS)}`
 
 /** The patterns of a group in one line. Its metrics are not listed: each change of them would change the catalog. */
 export const describeGroup = (patterns: string): string =>
   `Metrics: ${truncateText(patterns, MAX_PART_CHARACTERS)}`
+
+/**
+ * What a stream of a catalog was when it was discovered, by its schema; undefined for a metric, and for a schema that does not show
+ * it. Labels have columns that may be null.
+ */
+export const discoveredKind = (schema: {
+  readonly description?: unknown
+  readonly properties?: Readonly<Record<string, unknown>> | null
+}): "query" | "group" | "table" | undefined => {
+  const { description, properties } = schema
+  const isText = (name: string) => {
+    const column = properties?.[name]
+    return Predicate.hasProperty(column, "type") && column.type === "string"
+  }
+  if (isText(RECORD_ID)) return "table"
+  if (isText(METRIC_COLUMN)) return "group"
+  const isDeclared = Object.keys(properties ?? {}).length > 0
+  return isDeclared && typeof description === "string" && description.startsWith(DESCRIBES_QUERY)
+    ? "query"
+    : undefined
+}
 
 /** A help text is a sentence or two. Every copy of the catalog would contain a longer one. */
 const MAX_PART_CHARACTERS = 2001

@@ -11,7 +11,7 @@ import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterResponse, initial } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { partsOf, proposeLengths } from "./planParts.ts"
-import { probe } from "./seriesCounts.ts"
+import { probe, withGroupsOnce } from "./seriesCounts.ts"
 
 /** The estimate of one stream, or of a part of it. Only samples and bytes are estimated. */
 export interface ReadEstimate {
@@ -103,7 +103,7 @@ export const estimate = Effect.fnUntraced(function* (
         }
       ),
     { concurrency }
-  )
+  ).pipe(withGroupsOnce)
   const dryRun: DryRun = {
     source,
     destination,

@@ -195,7 +195,8 @@ const differences = (
   ]
 }
 
-const selectionOf = (settings: Settings, name: string): string => selectorOf(definitionOf(settings, name))
+const selectionOf = (settings: Settings, name: string): string =>
+  selectorOf(settings, definitionOf(settings, name))
 
 const shown = (text: string): string => (text === "" ? "empty" : truncateText(text, MAX_SHOWN_CHARACTERS))
 

@@ -7,7 +7,7 @@ import { cutParts, proposedLength, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
 import { StateReader } from "../sync/StateStore.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
-import { probe } from "./seriesCounts.ts"
+import { probe, withGroupsOnce } from "./seriesCounts.ts"
 
 /** A stream and the parts that it has to read. */
 export interface PlannedStream {
@@ -63,7 +63,7 @@ export const proposeLengths = Effect.fnUntraced(function* (
         (length) => [plan.stream, length] as const
       ),
     { concurrency }
-  )
+  ).pipe(withGroupsOnce)
   return new Map(lengths)
 })
 

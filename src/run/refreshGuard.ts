@@ -14,7 +14,7 @@ import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { listNames } from "./filledDestination.ts"
-import { serverRows } from "./seriesCounts.ts"
+import { serverRows, withGroupsOnce } from "./seriesCounts.ts"
 
 /** The rows of one stream before and after a refresh. The stream had rows before. */
 interface Change {
@@ -112,7 +112,7 @@ export const compareWithServer = Effect.fnUntraced(function* (
           Effect.map((after) => ({ name, before, after }))
         ),
       { concurrency: settings.concurrency }
-    )
+    ).pipe(withGroupsOnce)
     losses = changes.filter((change) => isLoss(change, gridOf(change.name).stepMillis))
   }
   if (losses.length > 0) {

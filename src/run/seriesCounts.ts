@@ -1,5 +1,5 @@
 /** Counts the series and rows of a metric on the server, which is far cheaper for it than sending the samples. */
-import { Effect, Stream } from "effect"
+import { Context, Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { sumOf } from "../destinations/contents.ts"
 import type { Contents } from "../destinations/Destination.ts"
@@ -11,6 +11,7 @@ import { metricSelector, render } from "../promql/Matcher.ts"
 import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
 import { listedGroups } from "../sync/listedGroups.ts"
+import { listedOnce } from "../sync/listedOnce.ts"
 import { cutNames, nameLimitsOf } from "../sync/metricParts.ts"
 import { ofMetrics } from "../sync/SeriesPart.ts"
 import { definitionOf, type GroupStream, type StreamDefinition } from "../sync/StreamDefinition.ts"
@@ -21,6 +22,15 @@ import { beginning } from "../text/excerpt.ts"
 /** No server has more series, and sums stay exact. */
 const MAX_COUNT = 1e12
 
+/** The metrics of groups. Each list of them takes many requests. */
+const Groups = Context.Reference<typeof listedGroups>("source-prometheus/run/Groups", {
+  defaultValue: () => listedGroups
+})
+
+/** Lists the metrics of groups at most once for all counts of an effect. */
+export const withGroupsOnce = <A, E, R>(counting: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(listedOnce, (groups) => Effect.provideService(counting, Groups, groups))
+
 /**
  * Counts the series of a metric at the points of a range, which must not be more than one query returns. Points without series
  * are omitted. Times are milliseconds.
@@ -29,7 +39,7 @@ export const seriesCounts = Effect.fnUntraced(function* (stream: string, range: 
   const definition = definitionOf(yield* ConnectorConfig, stream)
   if (definition._tag !== "Group") return yield* countSeries(stream, definition, range)
   const { kind } = yield* Effect.flatMap(PrometheusClient, ({ backend }) => backend)
-  const metrics = (yield* listedGroups).get(stream) ?? []
+  const metrics = (yield* yield* Groups).get(stream) ?? []
   const counted = yield* Effect.forEach(cutNames(metrics, nameLimitsOf(kind)), (list) =>
     countMetrics(definition, list, range)
   )

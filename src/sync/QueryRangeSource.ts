@@ -10,7 +10,7 @@ import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
-import { listedGroups } from "./listedGroups.ts"
+import { listedOnce } from "./listedOnce.ts"
 import { querySource } from "./querySource.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
@@ -30,7 +30,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
-    const groups = yield* Effect.cached(Effect.provide(listedGroups, services))
+    const groups = Effect.provide(yield* listedOnce, services)
     return BlockSource.of({
       open: (definition) => {
         const series = new SeriesCache()

@@ -18,7 +18,9 @@ export class WindowLedger {
   private readonly metrics: ReadonlySet<string> | undefined
   /** The name of the previous block's series. */
   private metric = ""
-  /** The number of samples in the current response by metric, if the metrics are known. */
+  /** Whether there are several metrics. */
+  private readonly countsMetrics: boolean
+  /** The number of samples in the current response by metric, if there are several. */
   readonly samplesByMetric = new Map<string, number>()
   /** The series of the previous block, whose name has been checked. */
   private series: Series | undefined
@@ -40,6 +42,7 @@ export class WindowLedger {
   constructor(expected: GridRange, metrics?: ReadonlySet<string>) {
     this.expected = expected
     this.metrics = metrics
+    this.countsMetrics = (metrics?.size ?? 0) > 1
   }
 
   /** Starts another attempt, for the window or for a part of it. */
@@ -64,7 +67,7 @@ export class WindowLedger {
       }
       this.series = block.series
     }
-    if (this.metrics !== undefined) {
+    if (this.countsMetrics) {
       this.samplesByMetric.set(this.metric, (this.samplesByMetric.get(this.metric) ?? 0) + block.length)
     }
     const { id } = block.series

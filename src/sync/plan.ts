@@ -132,13 +132,26 @@ export const gridToRead = (settings: GridSettings, nowMillis: number, stepSecond
   return gridRange(settings.startMillis, Math.min(end, settled), stepSeconds * 1000)
 }
 
-/** What a stream selects. The state of the stream records it, so that later runs notice a change. */
-export const selectorOf = (definition: StreamDefinition): string =>
-  definition._tag === "Group" ? groupText(definition) : selectedBy(definition)
+/** The settings that decide with others which metrics a group has. */
+type GroupingSettings = Pick<Settings, "metrics" | "groups">
 
-/** The patterns of a group, before its matchers. */
-const groupText = (group: GroupStream): string =>
-  group.matchers.length === 0 ? patternsText(group) : `${patternsText(group)} ${render(group.matchers)}`
+/** What a stream selects. The state of the stream records it, so that later runs notice a change. */
+export const selectorOf = (settings: GroupingSettings, definition: StreamDefinition): string =>
+  definition._tag === "Group" ? groupText(settings, definition) : selectedBy(definition)
+
+/** All that decides which metrics are in a group, before its matchers: also `metrics`, and the groups before it. */
+const groupText = ({ groups, metrics }: GroupingSettings, group: GroupStream): string => {
+  const earlier = groups.slice(
+    0,
+    groups.findIndex(({ name }) => name === group.name)
+  )
+  return [
+    patternsText(group),
+    ...(metrics.include.length + metrics.exclude.length === 0 ? [] : [`among ${patternsText({ metrics })}`]),
+    ...earlier.map((group) => `without the group ${patternsText(group)}`),
+    ...(group.matchers.length === 0 ? [] : [render(group.matchers)])
+  ].join(" ")
+}
 
 const selectedBy = (definition: StreamDefinition): string =>
   definition._tag === "Query"
@@ -154,7 +167,7 @@ const selectedBy = (definition: StreamDefinition): string =>
 export const plan = (
   requests: ReadonlyArray<StreamRequest>,
   states: ReadonlyMap<string, StreamState>,
-  settings: GridSettings & DefiningSettings & Pick<Settings, "lookbackMillis" | "excludedLabels">,
+  settings: GridSettings & DefiningSettings & Pick<Settings, "metrics" | "lookbackMillis" | "excludedLabels">,
   nowMillis: number,
   { detailedStates = false }: PlanOptions = {}
 ): ReadonlyArray<StreamPlan> => {
@@ -166,7 +179,10 @@ export const plan = (
       return planSnapshot(request, states.get(name), nowMillis)
     }
     const grid = gridToRead(settings, nowMillis, definition.stepSeconds)
-    const details = detailedStates && { selector: selectorOf(definition), excluded_labels: excluded }
+    const details = detailedStates && {
+      selector: selectorOf(settings, definition),
+      excluded_labels: excluded
+    }
     const saved = states.get(name)
     const resumed = saved !== undefined && isResumable(request, grid, saved) ? saved : undefined
     const lookbackMillis = mode === "incremental" ? settings.lookbackMillis : 0

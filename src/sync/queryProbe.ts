@@ -39,6 +39,12 @@ export const aboutQuery = (
       })
     : error
 
+/** The same, for any error that does not concern all streams. */
+const namingQuery = (query: QueryStream, error: PrometheusError): PrometheusError =>
+  error.reason === "InvalidQuery" || error.policy.onExhausted === "sync"
+    ? error
+    : error.saying(`The query ${query.name}: ${error.summary}`)
+
 /** The labels of the result at the points of a range, in one request. */
 const evaluate = Effect.fnUntraced(function* (
   query: QueryStream,
@@ -143,7 +149,8 @@ export const queryLabels = Effect.fnUntraced(function* (settings: Settings, name
   const range = pointsOf(grid, PROBES, nowMillis)
   const { labels, series } = yield* Effect.catchIf(
     evaluateInParts(query, range),
-    ({ policy }) => policy.splitBy !== undefined,
+    // The streams of others can be discovered.
+    ({ policy, reason }) => policy.onExhausted === "stream" && reason !== "InvalidQuery",
     ({ summary }) =>
       Effect.as(
         Effect.logWarning(
@@ -189,7 +196,7 @@ export const checkQueries = Effect.fnUntraced(function* (nowMillis: number) {
         ({ policy, reason }) => policy.splitBy !== undefined && reason !== "Refused",
         ({ message }) =>
           Effect.logWarning(`The query ${name} could not be evaluated at its latest point: ${message}`)
-      )
+      ).pipe(Effect.mapError((error) => namingQuery(query, error)))
     }),
     { concurrency: settings.concurrency, discard: true }
   )

@@ -2,6 +2,7 @@
 import { Effect, type Scope, Stream } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { type Matcher, render } from "../promql/Matcher.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
 import type { Response, StreamSource } from "./BlockSource.ts"
 import { aboutQuery } from "./queryProbe.ts"
 import type { PartIndex } from "./SeriesPart.ts"
@@ -36,9 +37,18 @@ export const querySource = (
     // Its value may depend on any samples before the point.
     closeTo: () => Effect.succeed([]),
     missing,
-    index: (range) => (own === undefined ? noIndex : index(range, own))
+    index: (range) => (own === undefined ? noIndex : withMetricNames(index(range, own), own))
   }
 }
+
+/** A selector of several metrics may have series that differ in nothing but the name, which is not among the listed labels. */
+const withMetricNames = (index: PartIndex, own: ReadonlyArray<Matcher>): PartIndex =>
+  own.some(({ label, operator }) => label === METRIC_NAME && operator === "=")
+    ? index
+    : {
+        ...index,
+        labelNames: (matchers) => Effect.map(index.labelNames(matchers), (names) => [METRIC_NAME, ...names])
+      }
 
 /** Matchers would change the value of an expression, so its series cannot be listed in parts. */
 const noIndex: PartIndex = { labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) }

@@ -2,6 +2,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger } from "effect"
 import { catalogStream, readCatalog } from "../../src/airbyte/Catalog.ts"
+import type { DiscoveredStream } from "../../src/sync/Discovery.ts"
 import { inputFile } from "./inputFile.ts"
 
 const read = (content: unknown) =>
@@ -45,6 +46,34 @@ describe("readCatalog", () => {
           discoveredLabels: undefined
         }
       ])
+    })
+  )
+
+  it.effect("knows the queries, groups and tables among its streams", () =>
+    Effect.gen(function* () {
+      const discovered: ReadonlyArray<readonly [DiscoveredStream, string | undefined]> = [
+        [{ name: "a", labels: ["metric", "record_id"], metadata: undefined }, undefined],
+        [{ name: "b", labels: ["job"], metadata: undefined, expression: "rate(a[5m])" }, "query"],
+        [{ name: "c", labels: [], metadata: undefined, group: { patterns: "a*", metrics: 2 } }, "group"],
+        [{ name: "prometheus_targets", labels: [], metadata: undefined, table: "targets" }, "table"]
+      ]
+      const streams = yield* Effect.forEach(discovered, ([stream]) => catalogStream(stream, true))
+      const kindsOf = Effect.fnUntraced(function* (streams: ReadonlyArray<object>) {
+        const found = yield* read({
+          streams: streams.map((stream) => ({ stream, sync_mode: "full_refresh" }))
+        })
+        return found.map(({ kind }) => kind)
+      })
+      assert.deepStrictEqual(
+        yield* kindsOf(streams),
+        discovered.map(([, kind]) => kind)
+      )
+      // A schema without properties, as some clients send it, shows nothing.
+      const bare = streams.map(({ name }) => ({ name, json_schema: { description: "PromQL: a" } }))
+      assert.deepStrictEqual(
+        yield* kindsOf(bare),
+        bare.map(() => undefined)
+      )
     })
   )
 

@@ -427,3 +427,36 @@ describe("read", () => {
     })
   )
 })
+
+it.effect("a query, group or table that the configuration no longer defines fails, and keeps its state", () =>
+  Effect.gen(function* () {
+    const series = [...gauge("m", 5), ...gauge("node_up", 5)]
+    const groups = [{ name: "node", metrics: { include: ["node_*"] } }]
+    const streams = [
+      configured("m"),
+      configured("node", { kind: "group" }),
+      configured("rate", { kind: "query" }),
+      configured("prometheus_targets", { kind: "table", mode: "full_refresh" })
+    ]
+    const { messages, ok } = yield* readAll(streams, { series, points: 5 })
+    assert.isFalse(ok)
+    assert.strictEqual(story(messages, "m").split(" ").at(-1), "COMPLETE")
+    for (const [name, kind, key] of [
+      ["node", "group", "groups"],
+      ["rate", "query", "queries"],
+      ["prometheus_targets", "table", "tables"]
+    ] as const) {
+      assert.strictEqual(story(messages, name), "STARTED ERROR INCOMPLETE")
+      assert.deepInclude(
+        errors(messages).find(({ stream_descriptor }) => stream_descriptor?.name === name),
+        {
+          failure_type: "config_error",
+          message: `The stream ${name} is a ${kind} in the catalog, but ${key} in the configuration does not have it any more. Restore it in the configuration, or refresh the schema of the source.`
+        }
+      )
+    }
+    const restored = yield* readAll([streams[1]!], { series, points: 5, config: { groups } })
+    assert.isTrue(restored.ok)
+    assert.lengthOf(records(restored.messages), 5)
+  })
+)

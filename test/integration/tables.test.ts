@@ -232,17 +232,22 @@ describeEach(prometheusServers, "the tables of a real $name", ({ make }) => {
         queryDatabase(to, "SELECT count(*)::INTEGER AS targets FROM prometheus_targets")
       )
       assert.strictEqual(left?.targets, 1)
-      const parts = yield* child.run([
-        "run",
-        ...flags.slice(0, -1),
-        `parquet:${files.path("parts")}`,
-        "--table",
-        "rules",
-        "--part",
-        "0/2"
-      ])
-      assert.notStrictEqual(parts.code, 0)
-      assert.match(parts.stderr, /One process reads the server's own tables \(rules\).*--table/)
+      for (const more of [
+        ["--part", "0/2"],
+        ["--part", "0/2", "--dry-run"],
+        ["--parts", "2", "--dry-run"]
+      ]) {
+        const parts = yield* child.run([
+          "run",
+          ...flags.slice(0, -1),
+          `parquet:${files.path("parts")}`,
+          "--table",
+          "rules",
+          ...more
+        ])
+        assert.notStrictEqual(parts.code, 0)
+        assert.match(parts.stderr, /One process reads the server's own tables \(rules\).*--table/)
+      }
     })
   )
 })

@@ -36,6 +36,34 @@ const estimateOf = Effect.fnUntraced(function* (
 })
 
 describe("estimate", () => {
+  it.effect("lists the metrics of all groups once", () =>
+    Effect.gen(function* () {
+      const names = ["a_up", "b_up", "c_up"]
+      const listsOf = Effect.fnUntraced(function* (groups: number) {
+        const { dryRun, mock } = yield* estimateOf(
+          {
+            series: names.flatMap((name) => gauge(name, 60)),
+            points: 60,
+            config: {
+              metrics: { include: names.slice(0, groups).map((name) => name.replace("up", "*")) },
+              groups: names
+                .slice(0, groups)
+                .map((name) => ({ name, metrics: { include: [name.replace("up", "*")] } }))
+            }
+          },
+          "incremental_append_deduped",
+          { known: new Map() }
+        )
+        assert.deepStrictEqual(
+          dryRun.streams.map(({ name, series }) => [name, series]),
+          names.slice(0, groups).map((name) => [name, 1])
+        )
+        return mock.requests.filter(({ path }) => path.endsWith("/label/__name__/values")).length
+      })
+      assert.strictEqual(yield* listsOf(3), yield* listsOf(1))
+    })
+  )
+
   it.effect("finds the samples of an hour after ten empty years", () =>
     Effect.gen(function* () {
       const from = start - 10 * 365 * 86_400_000

@@ -111,6 +111,25 @@ describe("WindowLedger", () => {
     }
   })
 
+  it("counts the samples of each metric, if there are several", () => {
+    for (const [metrics, counts] of [
+      [["a"], []],
+      [
+        ["a", "b"],
+        [
+          ["a", 2],
+          ["b", 1]
+        ]
+      ]
+    ] as const) {
+      const ledger = new WindowLedger(window, new Set(metrics))
+      ledger.begin(window)
+      ledger.accept(block(seriesOf("a"), [600, 660]))
+      if (metrics.length > 1) ledger.accept(block(seriesOf("b"), [600]))
+      assert.deepStrictEqual<unknown>([...ledger.samplesByMetric], counts)
+    }
+  })
+
   it("accepts a series in several blocks", () => {
     const ledger = new WindowLedger(window)
     ledger.begin(window)

@@ -40,6 +40,7 @@ const planned = ({ state, startMinute = 0, endMinute, stepSeconds = 60, lookback
       lookbackMillis,
       matchers: [],
       excludedLabels: new Set<string>(),
+      metrics: { include: [], exclude: [] },
       ...noStreamSettings
     },
     start + now * minute,

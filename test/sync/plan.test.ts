@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Option, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
+import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import { noStreamSettings } from "../../src/config/StreamSettings.ts"
 import { Part, plan, StreamPlan, type StreamRequest } from "../../src/sync/plan.ts"
 import { encodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
@@ -15,6 +16,7 @@ const settings = {
   lookbackMillis: 0,
   matchers: [],
   excludedLabels: new Set<string>(),
+  metrics: { include: [], exclude: [] },
   ...noStreamSettings
 }
 
@@ -166,6 +168,34 @@ describe("the checkpoint of a plan", () => {
     assert.deepStrictEqual(encoded(planned, 70).read, readSpans([0, 70]).read)
     assert.strictEqual(encoded(planned, 70).points, 30)
   })
+
+  it.effect("lists for a group all that decides which metrics it has", () =>
+    Effect.gen(function* () {
+      const selectorOf = Effect.fnUntraced(function* (config: object) {
+        const settings = yield* Effect.provide(
+          ConnectorConfig,
+          ConnectorConfig.layerFrom({ base_url: "http://mock", start_date: iso(start), ...config })
+        )
+        const [planned] = plan([{ ...incremental, name: "rest" }], new Map(), settings, start, {
+          detailedStates: true
+        })
+        return planned?.details?.selector
+      })
+      const rest = { name: "rest", metrics: { include: ["*"], exclude: ["x"] } }
+      const apps = { name: "apps", metrics: { include: ["app_*"] } }
+      assert.strictEqual(yield* selectorOf({ groups: [rest] }), "*, but not x")
+      // A later group has none of its metrics.
+      assert.strictEqual(yield* selectorOf({ groups: [rest, apps] }), "*, but not x")
+      assert.strictEqual(
+        yield* selectorOf({
+          groups: [apps, rest],
+          metrics: { include: ["app_*", "node_*"] },
+          selector: 'env="prod"'
+        }),
+        '*, but not x among app_*, node_* without the group app_* {env="prod"}'
+      )
+    })
+  )
 
   it("lists the holes up to its last point, until they have been read", () => {
     const hole = (first: number, last: number) => ({

@@ -136,3 +136,38 @@ describe("samplesOf", () => {
     assert.deepStrictEqual(samplesOf(numbers), samplesOf(asTextBlock(numbers)))
   })
 })
+
+describe("samples of other streams", () => {
+  const config = {
+    groups: [{ name: "apps", metrics: { include: ["app_*"] } }],
+    queries: [{ name: "both", expression: '{__name__=~"app_.*"}' }],
+    tables: ["targets"]
+  }
+  const setting = { series: [...gauge("app_a", 3), ...gauge("app_b", 3)], points: 3, config }
+
+  it.effect.each(["apps", "both"])("have the names of their metrics: %s", (name) =>
+    Effect.gen(function* () {
+      const { error, taken } = yield* collect(name, setting)
+      assert.strictEqual(error._tag, "None")
+      assert.deepStrictEqual(taken.map(({ labels }) => labels.__name__).sort(), [
+        "app_a",
+        "app_a",
+        "app_a",
+        "app_b",
+        "app_b",
+        "app_b"
+      ])
+    })
+  )
+
+  it.effect("do not exist for a table", () =>
+    Effect.gen(function* () {
+      const { error, mock } = yield* collect("prometheus_targets", setting)
+      assert.match(
+        error._tag === "Some" ? error.value.message : "",
+        /^The stream prometheus_targets is a table: it has rows, and no samples\./
+      )
+      assert.lengthOf(mock.requests, 0)
+    })
+  )
+})

@@ -25,6 +25,7 @@ const valueColumns = (of: string): ReadonlyArray<TableColumn> => [
   text("special_value", "NaN, +Inf or -Inf, when the value is null for that reason.")
 ]
 
+/** The name of each table's stream, and its columns. The rows of its blocks have a value for each of them. */
 export const tableSchemas: Readonly<Record<TableName, TableSchema>> = {
   targets: {
     stream: "prometheus_targets",

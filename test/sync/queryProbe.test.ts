@@ -1,0 +1,56 @@
+/** Queries that the server refuses, in discovery and in a check. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Faults } from "../../src/mock/faults.ts"
+import { discover } from "../../src/sync/Discovery.ts"
+import { checkQueries } from "../../src/sync/queryProbe.ts"
+import { DAY, provide, start } from "./discoverMock.ts"
+import { refusal } from "./readMock.ts"
+
+const queries = [
+  { name: "secret", expression: 'up{job="web"}' },
+  { name: "open", expression: 'up{job="api"}' }
+]
+
+/** Refuses one of the queries with a status. */
+const refuses =
+  (status: number): Faults =>
+  ({ params, path }) =>
+    path === "/api/v1/query_range" && params.get("query")?.includes("web") === true
+      ? refusal(status, "not for you")
+      : undefined
+
+const settingOf = (status: number, logs: Array<string> = []) => ({
+  logs,
+  config: { queries, metrics: { exclude: ["*"] }, max_retries: 0 },
+  mock: { faults: refuses(status) }
+})
+
+describe("a query that the server refuses", () => {
+  it.effect.each([403, 414, 429])("does not keep others from discovery: HTTP %i", (status) =>
+    Effect.gen(function* () {
+      const logs: Array<string> = []
+      const { result } = yield* provide(discover, settingOf(status, logs))
+      assert.deepStrictEqual(
+        result.map(({ name }) => name),
+        ["secret", "open"]
+      )
+      assert.include(result[1]!.labels, "job")
+      assert.match(logs.join("\n"), /The labels of the query secret are not known, .*found in other_labels: /)
+    })
+  )
+
+  it.effect.each([403, 414, 422])("is named by a check: HTTP %i", (status) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(provide(checkQueries(start + DAY), settingOf(status)))
+      assert.match(error.message, /^The query secret: /)
+    })
+  )
+
+  it.effect("is not blamed for what concerns all streams", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(provide(checkQueries(start + DAY), settingOf(401)))
+      assert.notInclude(error.message, "secret")
+    })
+  )
+})
