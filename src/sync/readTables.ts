@@ -72,7 +72,9 @@ const readTable = (
   const { mode, parts, points, range, resumed, stream } = plan
   let notice: string | undefined
   let total = 0
-  let hasResponded = false
+  let isRunning = false
+  /** The last point that has been read. */
+  let doneMillis = range.firstMillis - range.stepMillis
 
   const checkpoint = (lastMillis: number, recordCount: number): ReadEvent => ({
     _tag: "Checkpoint",
@@ -82,6 +84,12 @@ const readTable = (
     holes: [],
     recordCount
   })
+
+  const running = (): ReadonlyArray<ReadEvent> => {
+    if (isRunning) return []
+    isRunning = true
+    return [{ _tag: "Running", stream }]
+  }
 
   const nothing = Stream.make<Array<ReadEvent>>(
     { _tag: "Running", stream },
@@ -95,10 +103,9 @@ const readTable = (
         const { blocks, left, size: taken, window } = yield* nextWindow(table, rest, size)
         const rows = blocks.reduce((sum, { length }) => sum + length, 0)
         total += rows
-        const running: ReadonlyArray<ReadEvent> = hasResponded ? [] : [{ _tag: "Running", stream }]
-        hasResponded = true
+        doneMillis = window.lastMillis
         const events = [
-          ...running,
+          ...running(),
           ...blocks.map((block): ReadEvent => ({ _tag: "Rows", stream, blocks: [block] })),
           checkpoint(window.lastMillis, rows)
         ]
@@ -117,8 +124,12 @@ const readTable = (
     Stream.catchIf(
       ({ reason }) => reason === "NoTableApi",
       (error) => {
-        notice = `the table is empty, because the server does not have it: ${error.message}`
-        return nothing
+        notice =
+          total === 0
+            ? `the table is empty, because the server does not have it: ${error.message}`
+            : `the rest of the table was not read, because the server does not have it any more: ${error.message}`
+        // What it may have later is not read yet.
+        return Stream.fromIterable([...running(), checkpoint(doneMillis, 0)])
       }
     )
   )

@@ -190,6 +190,66 @@ describe("exemplars", () => {
     })
   )
 
+  const early = exemplarAt(start + 60_000)
+  const late = exemplarAt(start + 50 * 60_000)
+  const isMissing = { status: 404, body: "404 page not found" }
+  const isTooLarge = {
+    status: 422,
+    body: '{"status":"error","errorType":"execution","error":"too many exemplars: the limit is exceeded"}'
+  }
+  for (const { fault, found, stateMillis, states, what } of [
+    { what: "in a first sync", states: {}, fault: () => isMissing, found: [early, late], stateMillis: start - 1000 },
+    {
+      what: "in a later sync",
+      states: { prometheus_exemplars: { time: iso(start + 600_000), step: 1, version: 1 } },
+      fault: () => isMissing,
+      found: [late],
+      stateMillis: start + 600_000
+    },
+    {
+      what: "after the first window",
+      states: {},
+      fault: (from: number, to: number) =>
+        to - from > 600_000 ? isTooLarge : to > start + 40 * 60_000 ? isMissing : undefined,
+      found: [early, late],
+      stateMillis: undefined
+    }
+  ]) {
+    it.effect(`that a server lacks for a while are read once it has them: ${what}`, () =>
+      Effect.gen(function* () {
+        const exemplars = [early, late]
+        const lacking = yield* readAll([incremental("prometheus_exemplars")], {
+          exemplars,
+          states,
+          mock: {
+            faults: ({ params, path }) =>
+              path.endsWith("query_exemplars")
+                ? fault(Number(params.get("start")) * 1000, Number(params.get("end")) * 1000)
+                : undefined
+          }
+        })
+        const tags = tagsOf(lacking.events, "prometheus_exemplars")
+        assert.lengthOf(
+          tags.filter((tag) => tag === "Running"),
+          1
+        )
+        assert.strictEqual(tags.at(-1), "Completed")
+        const { step, time } = statesOf(lacking.events, "prometheus_exemplars").at(-1)!
+        if (stateMillis !== undefined) assert.strictEqual(time, iso(stateMillis))
+        const later = yield* readAll([incremental("prometheus_exemplars")], {
+          exemplars,
+          states: { prometheus_exemplars: { time, step, version: 1 } }
+        })
+        assert.deepStrictEqual(
+          [...lacking.events, ...later.events].flatMap((event) =>
+            rowsOf([event], "prometheus_exemplars").map((row) => row.time)
+          ),
+          found.map(({ timeMillis }) => iso(timeMillis))
+        )
+      })
+    )
+  }
+
   it.effect("are requested in smaller windows where a response is too large", () =>
     Effect.gen(function* () {
       const { events } = yield* readAll([full("prometheus_exemplars")], {
