@@ -190,6 +190,25 @@ describe("exemplars", () => {
     })
   )
 
+  it.effect("are those of all metrics if only tables are read", () =>
+    Effect.gen(function* () {
+      for (const pattern of ["*", ".*"]) {
+        const { events } = yield* readAll([incremental("prometheus_exemplars")], {
+          config: { metrics: { exclude: [pattern] }, selector: '{job="a"}' },
+          exemplars: [
+            exemplarAt(start + 1, "a"),
+            exemplarAt(start + 2, "b", "latency"),
+            { ...exemplarAt(start + 3, "c"), seriesLabels: { __name__: "requests_total", job: "b" } }
+          ]
+        })
+        assert.deepStrictEqual(
+          rowsOf(events, "prometheus_exemplars").map(({ exemplar_labels }) => exemplar_labels),
+          [{ trace_id: "a" }, { trace_id: "b" }]
+        )
+      }
+    })
+  )
+
   const early = exemplarAt(start + 60_000)
   const late = exemplarAt(start + 50 * 60_000)
   const isMissing = { status: 404, body: "404 page not found" }
