@@ -11,7 +11,7 @@ import { exactNames, excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
-import { groupMetrics, nameClash, patternsText } from "./groups.ts"
+import { groupMetrics, groupOf, nameClash, patternsText } from "./groups.ts"
 import {
   addNames,
   addNamesOfParts,
@@ -223,17 +223,22 @@ export const discoverNames = discoverWith(false)
 /** The same for a check, which does not wait for everything. */
 export const discoverNamesQuickly = discoverWith(true)
 
-/** Replaces the names of metrics with their own selector: only those that this selector matches stay or are added. */
+/**
+ * Replaces the names of metrics with their own selector: only those that this selector matches stay or are added. Metrics of groups
+ * have none.
+ */
 const withOwnSelectors = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const all = new Set(names.filter((name) => ownMatchersOf(settings, name) === undefined))
+  const ownOf = (name: string) =>
+    groupOf(settings, name) === undefined ? ownMatchersOf(settings, name) : undefined
+  const all = new Set(names.filter((name) => ownOf(name) === undefined))
   for (const { matchers } of settings.overrides) {
     if (matchers === undefined) continue
     const listed = new NameSet()
     yield* addNames(listed, range, (part) => client.metricNames(part, [], matchers))
     for (const name of listed.names) {
-      if (name.length <= MAX_NAME_CHARACTERS && ownMatchersOf(settings, name) === matchers) all.add(name)
+      if (name.length <= MAX_NAME_CHARACTERS && ownOf(name) === matchers) all.add(name)
     }
   }
   return [...all]
