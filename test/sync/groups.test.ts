@@ -73,7 +73,12 @@ describe("groupMetrics", () => {
       )
       assert.match(
         nameClash(settings, ["prometheus_alerts", "OTHER"])?.message ?? "",
-        /^Streams would have the same name: the group other and the metric OTHER; the table prometheus_alerts and the metric prometheus_alerts\. Give the others/
+        /^Streams would have the same name: the group other and the metric OTHER; the table prometheus_alerts and the metric prometheus_alerts\. Give the queries and groups other names, or exclude the metrics with metrics\.exclude\.$/
+      )
+      // A table cannot have another name.
+      assert.strictEqual(
+        nameClash(settings, ["prometheus_alerts"])?.message,
+        "Streams would have the same name: the table prometheus_alerts and the metric prometheus_alerts. Exclude the metric with metrics.exclude."
       )
     })
   )
