@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result } from "effect"
+import { Effect, Logger, Result } from "effect"
 import type { GroupSettings } from "../../src/config/StreamSettings.ts"
 import { parseSelector, select } from "../../src/mock/evaluate.ts"
 import type { Faults } from "../../src/mock/faults.ts"
@@ -268,6 +268,25 @@ describe("a group", () => {
         // The second window is requested in these parts at once.
         assert.isAtMost(rangeRequests(mock).length, 4 + 3 + 4)
       }
+    })
+  )
+
+  it.effect("has more metrics than a stream has splits, on a server that accepts one name", () =>
+    Effect.gen(function* () {
+      const series = Array.from({ length: 2100 }, (_, n) => gauge(`app_${n}`, 1)).flat()
+      const faults: Faults = ({ params, path }) =>
+        path === "/api/v1/query_range" && params.get("query")?.includes("=~") === true
+          ? refusal(400, "invalid parameter: only exact names")
+          : undefined
+      const { events, mock } = yield* readAll(incremental("apps"), {
+        series,
+        points: 1,
+        config: group("app_*"),
+        mock: { faults }
+      }).pipe(Effect.provide(Logger.layer([])))
+      assert.strictEqual(failuresOf(events), "")
+      assert.strictEqual(samplesOf(events).size, 2100)
+      assert.strictEqual(rangeRequests(mock).length, 2100 + 2099)
     })
   )
 
