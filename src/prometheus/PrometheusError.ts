@@ -92,7 +92,7 @@ const policies = tableOf({
   },
   NoTableApi: {
     ...failsStream,
-    advice: "This server does not offer this table, or hides it: remove it from tables."
+    advice: "This server does not offer this table: remove it from tables."
   },
   NotPrometheus: {
     ...failsSync,

@@ -295,7 +295,8 @@ describe("a table that the server lacks", () => {
     "a path that is not supported": { status: 400, body: "unsupported path requested" },
     "no data": { body: '{"status":"success","data":null}' },
     "a method that is not allowed": { status: 405, body: "" },
-    "a forbidden page": { status: 403, body: "" }
+    "a page that is gone": { status: 410, body: "" },
+    "a request that is not implemented": { status: 501, body: "" }
   })) {
     it.effect(`is empty, and says so: ${what}`, () =>
       Effect.gen(function* () {
@@ -315,6 +316,26 @@ describe("a table that the server lacks", () => {
           (event) => event._tag === "Completed" && event.stream === "prometheus_rules"
         )
         assert.match(JSON.stringify(completed), /does not have it: .*remove it from tables/)
+        assert.lengthOf(rowsOf(events, "prometheus_targets"), 1)
+        assert.include(tagsOf(events, "up"), "Completed")
+      })
+    )
+  }
+
+  for (const [what, fault] of Object.entries({
+    "a forbidden page": { status: 403, body: "" },
+    "a missing signature": { status: 403, body: '{"message":"Missing Authentication Token"}' },
+    "a missing tenant": { status: 403, body: "no org id" },
+    "a bad request": { status: 400, body: '{"status":"error","errorType":"bad_data","error":"not now"}' }
+  })) {
+    it.effect(`or refuses fails alone: ${what}`, () =>
+      Effect.gen(function* () {
+        const { events } = yield* readAll(
+          [full("prometheus_rules"), incremental("prometheus_exemplars"), full("prometheus_targets"), full("up")],
+          { mock: { faults: ({ path }) => (/\/(rules|query_exemplars)$/.test(path) ? fault : undefined) } }
+        )
+        assert.deepStrictEqual(tagsOf(events, "prometheus_rules"), ["Started", "Failed"])
+        assert.deepStrictEqual(tagsOf(events, "prometheus_exemplars"), ["Started", "Failed"])
         assert.lengthOf(rowsOf(events, "prometheus_targets"), 1)
         assert.include(tagsOf(events, "up"), "Completed")
       })
