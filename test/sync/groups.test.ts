@@ -241,6 +241,22 @@ describe("a group", () => {
     })
   )
 
+  it.effect("fails alone if the server hides the lists of metrics", () =>
+    Effect.gen(function* () {
+      for (const status of [403, 404, 410, 501]) {
+        const { events } = yield* readAll(incremental("apps", "other"), {
+          series: [...apps(10), ...gauge("other", 10)],
+          points: 10,
+          config: group("app*"),
+          mock: { faults: ({ path }) => (path.includes("/label") ? { status, body: "" } : undefined) }
+        })
+        assert.match(failuresOf(events), /returned HTTP \d+.*The metrics of a group cannot be listed/)
+        assert.strictEqual(story(of(events, "apps")), "Started Failed")
+        assert.strictEqual(of(events, "other").at(-1)?._tag, "Completed")
+      }
+    })
+  )
+
   it.effect("is read with fewer names in a query if the server refuses so many", () =>
     Effect.gen(function* () {
       const setting = { series: apps(40), points: 40 }
