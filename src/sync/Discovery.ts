@@ -204,6 +204,19 @@ export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<str
   return [all.slice(0, -1).join(", "), ...all.slice(-1)].filter((text) => text !== "").join(" and ")
 }
 
+/** Logs a warning for each group without metrics, which has no stream. */
+const warnOfEmptyGroups = Effect.fnUntraced(function* (
+  metrics: ReadonlyArray<string>,
+  found: ReadonlyMap<string, unknown>
+) {
+  const { groups } = yield* ConnectorConfig
+  for (const group of groups.filter(({ name }) => !found.has(name))) {
+    const unmatched = unmatchedPatterns(group.metrics, metrics)
+    const why = unmatched.length > 0 ? unmatched : ["Groups before it may have them, or exclude leaves none."]
+    yield* Effect.logWarning(`The group ${group.name} has no metric, and so no stream. ${why.join(" ")}`)
+  }
+})
+
 /**
  * The names of all streams to read: the metrics outside of groups, the groups with metrics, the queries and the tables. Fails if
  * two streams would have the same name.
@@ -213,6 +226,7 @@ export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<s
   const { groups, ungrouped } = groupMetrics(settings, metrics)
   const clash = nameClash(settings, ungrouped)
   if (clash !== undefined) return yield* clash
+  yield* warnOfEmptyGroups(metrics, groups)
   const queries = settings.queries.map(({ name }) => name)
   return [...ungrouped, ...groups.keys(), ...queries, ...settings.tables.map(tableStreamName)]
 })
