@@ -3,10 +3,11 @@ import { Effect, Option, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import type { TableName } from "../prometheus/tables/schemas.ts"
 import { type RowBlock, rowBlocks } from "../samples/TableRow.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
-import type { StreamPlan } from "./plan.ts"
+import type { Part, StreamPlan } from "./plan.ts"
 import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 
@@ -29,17 +30,31 @@ export const readTables = (
     )
   )
 
-/** The rows of a window. A point is a second, and has the exemplars after the previous point, up to the point itself. */
-const rowsOf = Effect.fnUntraced(function* (
-  table: TableName,
+/**
+ * The times of the exemplars of a window. A point is a second, and has the exemplars after the previous point, up to the point
+ * itself. None is before the first point of all: when the start is moved back later, they are those after the gap's last point.
+ */
+const timesOf = (
+  { grid }: StreamPlan,
+  { range, reason }: Part,
   { firstMillis, lastMillis, stepMillis }: GridRange
+): TimeRange => {
+  const isGapsEnd = reason === "gap" && lastMillis === range.lastMillis && lastMillis < grid.lastMillis
+  return {
+    startMillis: Math.max(firstMillis - stepMillis + 1, grid.firstMillis),
+    endMillis: isGapsEnd ? lastMillis + stepMillis - 1 : lastMillis
+  }
+}
+
+/** The rows of a window of a part. */
+const rowsOf = Effect.fnUntraced(function* (
+  { plan, table }: TablePlan,
+  part: Part,
+  window: GridRange
 ): Effect.fn.Return<ReadonlyArray<RowBlock>, PrometheusError, PrometheusClient> {
   const client = yield* PrometheusClient
-  if (table === "exemplars") {
-    return rowBlocks(
-      yield* client.exemplars({ startMillis: firstMillis - stepMillis + 1, endMillis: lastMillis })
-    )
-  }
+  if (table === "exemplars") return rowBlocks(yield* client.exemplars(timesOf(plan, part, window)))
+  const { lastMillis } = window
   const rows = yield* client.snapshot(table, lastMillis)
   return rowBlocks(rows.map((row) => [lastMillis, row] as const))
 })
@@ -49,11 +64,16 @@ const isTooLarge = ({ policy, reason }: PrometheusError): boolean =>
   policy.splitBy === "time" || reason === "Oversized"
 
 /** Cuts the rest of a range into a window that succeeds, and what is left. */
-const nextWindow = Effect.fnUntraced(function* (table: TableName, rest: GridRange, points: number) {
+const nextWindow = Effect.fnUntraced(function* (
+  planned: TablePlan,
+  part: Part,
+  rest: GridRange,
+  points: number
+) {
   for (let size = points; ; size = Math.ceil(size / 2)) {
     const [window, left] = takePoints(rest, size)
     const blocks = yield* Effect.catchIf(
-      rowsOf(table, window),
+      rowsOf(planned, part, window),
       (error) => isTooLarge(error) && pointCount(window) > 1,
       () => Effect.undefined
     )
@@ -66,9 +86,10 @@ const NO_EXEMPLARS =
   "the server has no exemplars in this range. Prometheus keeps them only with --enable-feature=exemplar-storage, and only the latest ones."
 
 const readTable = (
-  { plan, table }: TablePlan,
+  planned: TablePlan,
   { isAbandoned = () => false }: Pick<ReadOptions, "isAbandoned">
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | PrometheusClient> => {
+  const { plan, table } = planned
   const { mode, parts, points, range, resumed, stream } = plan
   let notice: string | undefined
   let total = 0
@@ -96,11 +117,11 @@ const readTable = (
     { _tag: "Checkpoint", ...plan.unchangedCheckpoint, holes: [], recordCount: 0 }
   )
 
-  const windows = (part: GridRange) =>
+  const windows = (part: Part) =>
     Stream.paginate(
-      { rest: part, size: pointCount(part) },
+      { rest: part.range, size: pointCount(part.range) },
       Effect.fnUntraced(function* ({ rest, size }) {
-        const { blocks, left, size: taken, window } = yield* nextWindow(table, rest, size)
+        const { blocks, left, size: taken, window } = yield* nextWindow(planned, part, rest, size)
         const rows = blocks.reduce((sum, { length }) => sum + length, 0)
         total += rows
         doneMillis = window.lastMillis
@@ -117,7 +138,7 @@ const readTable = (
   const all = Stream.unwrap(
     Effect.map(PrometheusClient, ({ missingSource }) =>
       Stream.fromEffectDrain(allSourcesRespond(missingSource)).pipe(
-        Stream.concat(Stream.flatMap(Stream.fromIterable(parts), (part) => windows(part.range)))
+        Stream.concat(Stream.flatMap(Stream.fromIterable(parts), windows))
       )
     )
   ).pipe(

@@ -9,7 +9,8 @@ import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import type { MockExemplar, MockTarget } from "../../src/mock/MockTables.ts"
 import type { StreamRequest } from "../../src/sync/plan.ts"
 import { read } from "../../src/sync/Read.ts"
-import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
+import type { ReadEvent, ReadOptions } from "../../src/sync/ReadEvent.ts"
+import { encodeStreamState } from "../../src/sync/StreamState.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { choices } from "../choices.ts"
 
@@ -51,7 +52,11 @@ interface Setting {
 }
 
 /** The events of a read of some streams, an hour after the start. */
-const readAll = Effect.fnUntraced(function* (requests: ReadonlyArray<StreamRequest>, setting: Setting = {}) {
+const readAll = Effect.fnUntraced(function* (
+  requests: ReadonlyArray<StreamRequest>,
+  setting: Setting = {},
+  options: ReadOptions = {}
+) {
   yield* TestClock.setTime(setting.now ?? start + hour)
   const up = makeSeries({ __name__: "up" }, [[start, 1]])
   const mock = new MockPrometheus(
@@ -69,7 +74,7 @@ const readAll = Effect.fnUntraced(function* (requests: ReadonlyArray<StreamReque
     tables: ["targets", "rules", "alerts", "metadata", "exemplars"],
     ...setting.config
   })
-  const fiber = yield* Stream.runCollect(read(requests)).pipe(
+  const fiber = yield* Stream.runCollect(read(requests, options)).pipe(
     Effect.provide(Layer.provideMerge(MockHttpClient.layerClient(mock), config)),
     Effect.provide(StateStore.layerMemory(Object.entries(setting.states ?? {}))),
     Effect.provide(Logger.layer([])),
@@ -187,6 +192,37 @@ describe("exemplars", () => {
       )
       const request = mock.requests.find(({ path }) => path.endsWith("query_exemplars"))
       assert.strictEqual(request?.params.get("query"), '{__name__!="",job="a"}')
+    })
+  )
+
+  it.effect("begin at the start, and are read once each if it is moved", () =>
+    Effect.gen(function* () {
+      const exemplars = [0, 1, 500, 999, 1000, 1001, 1999, 2000, 2001, 3000, 3999, 4000].map((millis) =>
+        exemplarAt(start + millis)
+      )
+      const found: Array<unknown> = []
+      let states: Readonly<Record<string, unknown>> = {}
+      const readFrom = Effect.fnUntraced(function* (from: number, now: number) {
+        const { events } = yield* readAll(
+          [incremental("prometheus_exemplars")],
+          { config: { start_date: iso(start + from) }, exemplars, now: start + now, states },
+          { detailedStates: true }
+        )
+        states = {
+          prometheus_exemplars: encodeStreamState(statesOf(events, "prometheus_exemplars").at(-1)!)
+        }
+        const times = rowsOf(events, "prometheus_exemplars").map(({ time }) => time)
+        found.push(...times)
+        return times
+      })
+      assert.deepStrictEqual(yield* readFrom(2000, 2500), [iso(start + 2000)])
+      assert.deepStrictEqual(
+        yield* readFrom(1000, 2500),
+        [1000, 1001, 1999].map((millis) => iso(start + millis))
+      )
+      yield* readFrom(4000, 4000)
+      yield* readFrom(0, 4000)
+      assert.deepStrictEqual(found.toSorted(), exemplars.map(({ timeMillis }) => iso(timeMillis)).sort())
     })
   )
 
