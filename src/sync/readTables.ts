@@ -59,25 +59,38 @@ const rowsOf = Effect.fnUntraced(function* (
   return rowBlocks(rows.map((row) => [lastMillis, row] as const))
 })
 
-/** Whether a smaller window may succeed. */
-const isTooLarge = ({ policy, reason }: PrometheusError): boolean =>
-  policy.splitBy === "time" || reason === "Oversized"
+/** How many smaller windows are tried in a row after timeouts. Each takes several times as long as a request may. */
+const MAX_TIMEOUTS = 3
 
-/** Cuts the rest of a range into a window that succeeds, and what is left. */
-const nextWindow = Effect.fnUntraced(function* (
-  planned: TablePlan,
-  part: Part,
-  rest: GridRange,
-  points: number
-) {
-  for (let size = points; ; size = Math.ceil(size / 2)) {
-    const [window, left] = takePoints(rest, size)
+/** Whether a smaller window may succeed. If the server fails for a while, all windows fail, and each after several retries. */
+const isTooLarge = ({ policy, reason }: PrometheusError, timeouts: number): boolean =>
+  policy.action === "split" || reason === "Oversized" || (reason === "Timeout" && timeouts < MAX_TIMEOUTS)
+
+/** What is left of a part, and how many points to request at once. */
+interface Rest {
+  readonly range: GridRange
+  readonly size: number
+  /** Whether later windows may be larger: not after a timeout. */
+  readonly mayGrow: boolean
+}
+
+/** Cuts what is left into a window that succeeds, and the rest. */
+const nextWindow = Effect.fnUntraced(function* (planned: TablePlan, part: Part, rest: Rest) {
+  let timeouts = 0
+  for (let size = Math.min(rest.size, pointCount(rest.range)); ; size = Math.ceil(size / 2)) {
+    const [window, left] = takePoints(rest.range, size)
     const blocks = yield* Effect.catchIf(
       rowsOf(planned, part, window),
-      (error) => isTooLarge(error) && pointCount(window) > 1,
-      () => Effect.undefined
+      (error) => isTooLarge(error, timeouts) && size > 1,
+      ({ reason }) => {
+        if (reason === "Timeout") timeouts++
+        return Effect.undefined
+      }
     )
-    if (blocks !== undefined) return { window, left, size, blocks }
+    if (blocks === undefined) continue
+    const mayGrow = rest.mayGrow && timeouts === 0
+    const next: Rest = { range: left, size: mayGrow ? 2 * size : size, mayGrow }
+    return { window, blocks, next: pointCount(left) === 0 ? Option.none() : Option.some(next) }
   }
 })
 
@@ -119,9 +132,9 @@ const readTable = (
 
   const windows = (part: Part) =>
     Stream.paginate(
-      { rest: part.range, size: pointCount(part.range) },
-      Effect.fnUntraced(function* ({ rest, size }) {
-        const { blocks, left, size: taken, window } = yield* nextWindow(planned, part, rest, size)
+      { range: part.range, size: pointCount(part.range), mayGrow: true },
+      Effect.fnUntraced(function* (rest: Rest) {
+        const { blocks, next, window } = yield* nextWindow(planned, part, rest)
         const rows = blocks.reduce((sum, { length }) => sum + length, 0)
         total += rows
         doneMillis = window.lastMillis
@@ -130,7 +143,6 @@ const readTable = (
           ...blocks.map((block): ReadEvent => ({ _tag: "Rows", stream, blocks: [block] })),
           checkpoint(window.lastMillis, rows)
         ]
-        const next = pointCount(left) === 0 ? Option.none() : Option.some({ rest: left, size: 2 * taken })
         return [events, next] as const
       })
     )

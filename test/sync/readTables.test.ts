@@ -245,6 +245,26 @@ describe("exemplars", () => {
     })
   )
 
+  for (const { fault, requests, what } of [
+    { what: "fails", fault: { status: 503, body: "" }, requests: 2 },
+    { what: "does not respond", fault: { delayMillis: Number.POSITIVE_INFINITY }, requests: 8 }
+  ]) {
+    it.effect(`fail after few requests if the server ${what}`, () =>
+      Effect.gen(function* () {
+        const { events, mock } = yield* readAll([incremental("prometheus_exemplars"), full("up")], {
+          config: { max_retries: 1, request_timeout: 5 },
+          mock: { faults: ({ path }) => (path.endsWith("query_exemplars") ? fault : undefined) }
+        })
+        assert.deepStrictEqual(tagsOf(events, "prometheus_exemplars"), ["Started", "Failed"])
+        assert.lengthOf(
+          mock.requests.filter(({ path }) => path.endsWith("query_exemplars")),
+          requests
+        )
+        assert.include(tagsOf(events, "up"), "Completed")
+      })
+    )
+  }
+
   const early = exemplarAt(start + 60_000)
   const late = exemplarAt(start + 50 * 60_000)
   const isMissing = { status: 404, body: "404 page not found" }
