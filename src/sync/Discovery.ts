@@ -17,6 +17,7 @@ import {
   addNamesOfParts,
   DAY_MILLIS,
   firstParts,
+  type ListOptions,
   lengthOf,
   NameSet,
   namesIn,
@@ -99,21 +100,29 @@ export interface DiscoveredNames {
 const QUICK_MILLIS = 10_000
 const QUICK_NAMES = 20_000
 
+interface DiscoveryOptions extends ListOptions {
+  readonly isQuick: boolean
+  /** Whether to log only warnings about lists that may be incomplete, since an earlier discovery has logged the others. */
+  readonly isRepeated: boolean
+}
+
 /**
  * Finds the names of the metrics to read. All of them, whatever the server's lists lack: see `listNames.ts`. Metrics that are
  * included by their exact name are found without being listed.
  */
 const discoverWith = Effect.fnUntraced(function* (
-  isQuick: boolean
+  options: DiscoveryOptions
 ): Effect.fn.Return<DiscoveredNames, PrometheusError, ConnectorConfig | PrometheusClient> {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
+  const { isQuick, isRepeated } = options
+  const warn = (text: string) => (isRepeated ? Effect.void : Effect.logWarning(text))
   const clock = yield* client.clock
   const now = clock.nowMillis
   const backend = yield* client.backend
   const range = discoveryRange(settings, now, backend.lookbackMillis)
   if (settings.startMillis > now) {
-    yield* Effect.logWarning(
+    yield* warn(
       `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${formatSecond(now)}: nothing can be read before that date. Metrics of the last day are listed instead.`
     )
   }
@@ -139,7 +148,7 @@ const discoverWith = Effect.fnUntraced(function* (
     )
   )
   if (typeof accepted !== "boolean") {
-    yield* Effect.logWarning(
+    yield* warn(
       `${accepted.summary} The metrics of metrics.include are read without a list of all metrics, because each is named exactly.`
     )
     const names = exact.names.toSorted()
@@ -156,14 +165,14 @@ const discoverWith = Effect.fnUntraced(function* (
     const lists =
       exact.isComplete || !accepted
         ? undefined
-        : yield* addNamesOfParts(all, range, request, settings.concurrency)
+        : yield* addNamesOfParts(all, range, request, { ...options, concurrency: settings.concurrency })
     yield* all.add(
       yield* unlistedNames(
         missing.filter((name) => !all.names.has(name)),
         range
       )
     )
-    if (!exact.isComplete) yield* all.add(yield* youngNames(all.names, range))
+    if (!exact.isComplete) yield* all.add(yield* youngNames(all.names, range, options))
     return accepted ? lists : { isCut: false, parts: [range] }
   })
   const lists = !isQuick
@@ -174,7 +183,7 @@ const discoverWith = Effect.fnUntraced(function* (
 
   const usable = [...all.names].filter(({ length }) => length <= MAX_NAME_CHARACTERS)
   if (usable.length < all.names.size) {
-    yield* Effect.logWarning(
+    yield* warn(
       `Left out: ${pluralize(all.names.size - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
     )
   }
@@ -182,7 +191,7 @@ const discoverWith = Effect.fnUntraced(function* (
     .filter((name) => isIncluded(settings.metrics, name))
     .sort()
   const unmatched = unmatchedPatterns(settings.metrics, usable)
-  if (names.length > 0) yield* Effect.forEach(unmatched, (sentence) => Effect.logWarning(sentence))
+  if (names.length > 0) yield* Effect.forEach(unmatched, warn)
   return { clock, range, names, unmatched, lists, isUnlisted: false }
 })
 
@@ -232,10 +241,13 @@ export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<s
 })
 
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
-export const discoverNames = discoverWith(false)
+export const discoverNames = discoverWith({ isQuick: false, isStrict: false, isRepeated: false })
 
 /** The same for a check, which does not wait for everything. */
-export const discoverNamesQuickly = discoverWith(true)
+export const discoverNamesQuickly = discoverWith({ isQuick: true, isStrict: false, isRepeated: false })
+
+/** The same for groups that are being read: the samples of a metric that is missing would never be read. */
+export const discoverNamesOfGroups = discoverWith({ isQuick: false, isStrict: true, isRepeated: true })
 
 /**
  * Replaces the names of metrics with their own selector: only those that this selector matches stay or are added. Metrics of groups

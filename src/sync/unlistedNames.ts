@@ -10,6 +10,7 @@ import { exactPattern } from "../promql/valuePattern.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { truncateText } from "../text/excerpt.ts"
 import { nearest } from "../text/nearest.ts"
+import { type ListOptions, mayBeListedLater } from "./listNames.ts"
 import { samplePresence } from "./samplePresence.ts"
 
 /** In how many parts of the range a metric is looked for. Fewer would load more samples at once. */
@@ -43,13 +44,19 @@ export const unlistedNames = Effect.fnUntraced(function* (names: ReadonlyArray<s
  * The selected metrics that are listed only in a range without end, and have samples in the range. Prometheus 3 does not list
  * out-of-order samples that are not in a block yet, if the range has an end.
  */
-export const youngNames = Effect.fnUntraced(function* (listed: ReadonlySet<string>, range: TimeRange) {
+export const youngNames = Effect.fnUntraced(function* (
+  listed: ReadonlySet<string>,
+  range: TimeRange,
+  { isStrict }: ListOptions
+) {
   const { concurrency, metrics } = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const later = yield* Effect.option(client.metricNames({ ...range, endMillis: Number.POSITIVE_INFINITY }))
-  const names = (later._tag === "Some" ? later.value : []).filter(
-    (name) => !listed.has(name) && isIncluded(metrics, name)
+  const later = yield* Effect.catchIf(
+    client.metricNames({ ...range, endMillis: Number.POSITIVE_INFINITY }),
+    (error) => !(isStrict && mayBeListedLater(error)),
+    () => Effect.succeed([])
   )
+  const names = later.filter((name) => !listed.has(name) && isIncluded(metrics, name))
   const queries = Math.ceil(Math.min(names.length, MAX_NAMES) / NAMES_PER_QUERY)
   const batches = Array.from({ length: queries }, (_, i) =>
     names.slice(i * NAMES_PER_QUERY, (i + 1) * NAMES_PER_QUERY)
@@ -58,8 +65,9 @@ export const youngNames = Effect.fnUntraced(function* (listed: ReadonlySet<strin
     batches,
     (batch) => {
       const matcher = { label: METRIC_NAME, operator: "=~", value: exactPattern(batch) } as const
-      // Most of them are younger than the range. Without a response, none is assumed to have samples in it.
-      return Effect.orElseSucceed(presentNames([matcher], range), () => [])
+      // Most of them are younger than the range. Without a response, none is assumed to have samples in it, unless they would never
+      // be read.
+      return Effect.orElseSucceed(presentNames([matcher], range), () => (isStrict ? batch : []))
     },
     { concurrency }
   )

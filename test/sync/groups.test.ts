@@ -241,6 +241,38 @@ describe("a group", () => {
     })
   )
 
+  it.effect("fails if a list of metrics may be incomplete, and says so if the server refuses one for good", () =>
+    Effect.gen(function* () {
+      const listing = Effect.fnUntraced(function* (isRefused: (end: string | null) => boolean, status: number) {
+        const logs: Array<string> = []
+        const logger = Logger.make(({ message }) => void logs.push(String(message)))
+        const { events } = yield* readAll(incremental("apps"), {
+          series: apps(60),
+          points: 60,
+          config: { ...group("app*"), max_retries: 1 },
+          mock: {
+            faults: ({ params, path }) =>
+              path.includes("/label/__name__") && isRefused(params.get("end"))
+                ? refusal(status, status === 503 ? "not ready" : "no")
+                : undefined
+          }
+        }).pipe(Effect.provide(Logger.layer([logger])))
+        return { events, logs: logs.filter((log) => log.includes("each part of the range")) }
+      })
+      const isEarly = (end: string | null) => end !== null && Number(end) * 1000 < start + 10 * minute
+      const isOpen = (end: string | null) => end === null
+      for (const isRefused of [isEarly, isOpen]) {
+        const { events } = yield* listing(isRefused, 503)
+        assert.match(failuresOf(events), /returned HTTP 503: not ready/)
+        assert.strictEqual(story(events), "Started Failed")
+      }
+      const refused = yield* listing(isEarly, 400)
+      assert.strictEqual(failuresOf(refused.events), "")
+      assert.strictEqual(refused.logs.length, 1)
+      assert.strictEqual(failuresOf((yield* listing(isOpen, 400)).events), "")
+    })
+  )
+
   it.effect("fails alone if the server hides the lists of metrics", () =>
     Effect.gen(function* () {
       for (const status of [403, 404, 410, 501]) {
