@@ -6,7 +6,7 @@ import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
-import { hasLabel, ofMetric } from "../promql/Matcher.ts"
+import { hasLabel, type Matcher, ofMetric } from "../promql/Matcher.ts"
 import { exactNames, excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -100,23 +100,23 @@ export interface DiscoveredNames {
 const QUICK_MILLIS = 10_000
 const QUICK_NAMES = 20_000
 
-interface DiscoveryOptions extends ListOptions {
-  readonly isQuick: boolean
-  /** Whether to log only warnings about lists that may be incomplete, since an earlier discovery has logged the others. */
-  readonly isRepeated: boolean
-}
+/**
+ * What names are for: all streams, a check, which does not wait for everything, or the groups that are being read. The samples of a
+ * metric that is missing in its group would never be read.
+ */
+type Purpose = "streams" | "check" | "groups"
 
 /**
  * Finds the names of the metrics to read. All of them, whatever the server's lists lack: see `listNames.ts`. Metrics that are
  * included by their exact name are found without being listed.
  */
 const discoverWith = Effect.fnUntraced(function* (
-  options: DiscoveryOptions
+  purpose: Purpose
 ): Effect.fn.Return<DiscoveredNames, PrometheusError, ConnectorConfig | PrometheusClient> {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const { isQuick, isRepeated } = options
-  const warn = (text: string) => (isRepeated ? Effect.void : Effect.logWarning(text))
+  // An earlier discovery has logged it. Warnings of incomplete lists are repeated.
+  const warn = (text: string) => (purpose === "groups" ? Effect.void : Effect.logWarning(text))
   const clock = yield* client.clock
   const now = clock.nowMillis
   const backend = yield* client.backend
@@ -157,25 +157,8 @@ const discoverWith = Effect.fnUntraced(function* (
   yield* allSourcesRespond(client.missingSource)
   yield* warnOfLimit("metrics", all.names.size, backend)
 
-  /** Adds what the list may lack. Returns the lists of the parts, if they were needed. */
-  const more = Effect.gen(function* () {
-    const missing = exact.names.filter((name) => !all.names.has(name))
-    if (exact.isComplete && missing.length === 0) return undefined
-    // If the server refused the range, its parts have been listed.
-    const lists =
-      exact.isComplete || !accepted
-        ? undefined
-        : yield* addNamesOfParts(all, range, request, { ...options, concurrency: settings.concurrency })
-    yield* all.add(
-      yield* unlistedNames(
-        missing.filter((name) => !all.names.has(name)),
-        range
-      )
-    )
-    if (!exact.isComplete) yield* all.add(yield* youngNames(all.names, range, options))
-    return accepted ? lists : { isCut: false, parts: [range] }
-  })
-  const lists = !isQuick
+  const more = addUnlisted({ all, accepted, exact, range }, { isStrict: purpose === "groups" })
+  const lists = purpose !== "check"
     ? yield* more
     : all.names.size > QUICK_NAMES
       ? undefined
@@ -187,12 +170,50 @@ const discoverWith = Effect.fnUntraced(function* (
       `Left out: ${pluralize(all.names.size - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
     )
   }
-  const names = (yield* withOwnSelectors(usable, range))
+  // Metrics in a group have no selector of their own.
+  const names = (purpose === "groups" ? usable : yield* withOwnSelectors(usable, range, purpose))
     .filter((name) => isIncluded(settings.metrics, name))
     .sort()
   const unmatched = unmatchedPatterns(settings.metrics, usable)
   if (names.length > 0) yield* Effect.forEach(unmatched, warn)
   return { clock, range, names, unmatched, lists, isUnlisted: false }
+})
+
+/** Names that the server lists in a range. */
+interface Listed {
+  readonly all: NameSet
+  readonly range: TimeRange
+  /** Whether the server accepted the range. Otherwise its parts have been listed. */
+  readonly accepted: boolean
+  /** The metrics that are included by name. */
+  readonly exact: ReturnType<typeof exactNames>
+  /** Selects the series of the metrics, in place of the configured selector. */
+  readonly selector?: ReadonlyArray<Matcher>
+}
+
+/** Adds what a list may lack. Returns the lists of the parts, if they were needed. */
+const addUnlisted = Effect.fnUntraced(function* (
+  { accepted, all, exact, range, selector }: Listed,
+  { isStrict }: ListOptions
+): Effect.fn.Return<PartLists | undefined, PrometheusError, ConnectorConfig | PrometheusClient> {
+  const { concurrency } = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const missing = exact.names.filter((name) => !all.names.has(name))
+  if (exact.isComplete && missing.length === 0) return undefined
+  const request = (part: TimeRange) => client.metricNames(part, [], selector)
+  const lists =
+    exact.isComplete || !accepted
+      ? undefined
+      : yield* addNamesOfParts(all, range, request, { concurrency, isStrict })
+  yield* all.add(
+    yield* unlistedNames(
+      missing.filter((name) => !all.names.has(name)),
+      range,
+      selector
+    )
+  )
+  if (!exact.isComplete) yield* all.add(yield* youngNames(all.names, range, { isStrict }, selector))
+  return accepted ? lists : { isCut: false, parts: [range] }
 })
 
 type StreamSettings = Pick<ConnectorConfig["Service"], "groups" | "queries" | "tables">
@@ -241,33 +262,47 @@ export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<s
 })
 
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
-export const discoverNames = discoverWith({ isQuick: false, isStrict: false, isRepeated: false })
+export const discoverNames = discoverWith("streams")
 
 /** The same for a check, which does not wait for everything. */
-export const discoverNamesQuickly = discoverWith({ isQuick: true, isStrict: false, isRepeated: false })
+export const discoverNamesQuickly = discoverWith("check")
 
-/** The same for groups that are being read: the samples of a metric that is missing would never be read. */
-export const discoverNamesOfGroups = discoverWith({ isQuick: false, isStrict: true, isRepeated: true })
+/** The same for the groups that are being read. Fails if a list may be incomplete. */
+export const discoverNamesOfGroups = discoverWith("groups")
 
 /**
  * Replaces the names of metrics with their own selector: only those that this selector matches stay or are added. Metrics of groups
  * have none.
  */
-const withOwnSelectors = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
+const withOwnSelectors = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  range: TimeRange,
+  purpose: Purpose
+) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
+  const { isComplete, names: exactly } = exactNames(settings.metrics)
   const ownOf = (name: string) =>
     groupOf(settings, name) === undefined ? ownMatchersOf(settings, name) : undefined
-  const all = new Set(names.filter((name) => ownOf(name) === undefined))
+  const kept = new Set(names.filter((name) => ownOf(name) === undefined))
   for (const { matchers } of settings.overrides) {
     if (matchers === undefined) continue
-    const listed = new NameSet()
-    yield* addNames(listed, range, (part) => client.metricNames(part, [], matchers))
-    for (const name of listed.names) {
-      if (name.length <= MAX_NAME_CHARACTERS && ownOf(name) === matchers) all.add(name)
+    const all = new NameSet()
+    const exact = { isComplete, names: exactly.filter((name) => ownOf(name) === matchers) }
+    const accepted = yield* Effect.catchIf(
+      addNames(all, range, (part) => client.metricNames(part, [], matchers)),
+      (error) => isAboutLists(error) && isComplete,
+      // Reading them will show which of them have series.
+      () => Effect.as(all.add(exact.names), undefined)
+    )
+    if (accepted !== undefined && purpose !== "check") {
+      yield* addUnlisted({ all, accepted, exact, range, selector: matchers }, { isStrict: false })
+    }
+    for (const name of all.names) {
+      if (name.length <= MAX_NAME_CHARACTERS && ownOf(name) === matchers) kept.add(name)
     }
   }
-  return [...all]
+  return [...kept]
 })
 
 /** Whether a server that has responded to a query cannot list its metrics, or not all of them. */
