@@ -158,11 +158,12 @@ const discoverWith = Effect.fnUntraced(function* (
   yield* warnOfLimit("metrics", all.names.size, backend)
 
   const more = addUnlisted({ all, accepted, exact, range }, { isStrict: purpose === "groups" })
-  const lists = purpose !== "check"
-    ? yield* more
-    : all.names.size > QUICK_NAMES
-      ? undefined
-      : Option.getOrUndefined(yield* Effect.timeoutOption(more, Duration.millis(QUICK_MILLIS)))
+  const lists =
+    purpose !== "check"
+      ? yield* more
+      : all.names.size > QUICK_NAMES
+        ? undefined
+        : Option.getOrUndefined(yield* Effect.timeoutOption(more, Duration.millis(QUICK_MILLIS)))
 
   const usable = [...all.names].filter(({ length }) => length <= MAX_NAME_CHARACTERS)
   if (usable.length < all.names.size) {

@@ -62,7 +62,7 @@ export const youngNames = Effect.fnUntraced(function* (
   const later = yield* Effect.catchIf(
     client.metricNames({ ...range, endMillis: Number.POSITIVE_INFINITY }, [], selector),
     (error) => !(isStrict && mayBeListedLater(error)),
-    () => Effect.succeed([])
+    () => Effect.succeed<ReadonlyArray<string>>([])
   )
   const names = later.filter((name) => !listed.has(name) && isIncluded(metrics, name))
   const queries = Math.ceil(Math.min(names.length, MAX_NAMES) / NAMES_PER_QUERY)

@@ -74,8 +74,8 @@ describe("overrides", () => {
         ]
       )
       const { events } = yield* readAll(incremental("kube"), { ...setting, points: 60 })
-      const names = [...samplesOf(events).keys()].map(
-        (key) => new Map((JSON.parse(key) as [ReadonlyArray<[string, string]>, number])[0]).get("__name__")
+      const names = [...samplesOf(events).keys()].map((key) =>
+        new Map((JSON.parse(key) as [ReadonlyArray<[string, string]>, number])[0]).get("__name__")
       )
       assert.deepStrictEqual([...new Set(names)], ["kube_secrets"])
     })

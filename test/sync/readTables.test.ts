@@ -10,8 +10,8 @@ import type { MockExemplar, MockTarget } from "../../src/mock/MockTables.ts"
 import type { StreamRequest } from "../../src/sync/plan.ts"
 import { read } from "../../src/sync/Read.ts"
 import type { ReadEvent, ReadOptions } from "../../src/sync/ReadEvent.ts"
-import { encodeStreamState } from "../../src/sync/StreamState.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
+import { encodeStreamState } from "../../src/sync/StreamState.ts"
 import { choices } from "../choices.ts"
 
 const start = Date.UTC(2026, 0, 1)
@@ -273,7 +273,13 @@ describe("exemplars", () => {
     body: '{"status":"error","errorType":"execution","error":"too many exemplars: the limit is exceeded"}'
   }
   for (const { fault, found, stateMillis, states, what } of [
-    { what: "in a first sync", states: {}, fault: () => isMissing, found: [early, late], stateMillis: start - 1000 },
+    {
+      what: "in a first sync",
+      states: {},
+      fault: () => isMissing,
+      found: [early, late],
+      stateMillis: start - 1000
+    },
     {
       what: "in a later sync",
       states: { prometheus_exemplars: { time: iso(start + 600_000), step: 1, version: 1 } },
@@ -387,7 +393,12 @@ describe("a table that the server lacks", () => {
     it.effect(`or refuses fails alone: ${what}`, () =>
       Effect.gen(function* () {
         const { events } = yield* readAll(
-          [full("prometheus_rules"), incremental("prometheus_exemplars"), full("prometheus_targets"), full("up")],
+          [
+            full("prometheus_rules"),
+            incremental("prometheus_exemplars"),
+            full("prometheus_targets"),
+            full("up")
+          ],
           { mock: { faults: ({ path }) => (/\/(rules|query_exemplars)$/.test(path) ? fault : undefined) } }
         )
         assert.deepStrictEqual(tagsOf(events, "prometheus_rules"), ["Started", "Failed"])

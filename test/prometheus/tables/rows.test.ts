@@ -200,7 +200,11 @@ describe("rows", () => {
   })
 
   it("leave out exemplars whose time is not a date", () => {
-    const exemplars = [1_796_020_170_937_000_000, -1, 1e300, 5].map((timestamp) => ({ labels: {}, value: "1", timestamp }))
+    const exemplars = [1_796_020_170_937_000_000, -1, 1e300, 5].map((timestamp) => ({
+      labels: {},
+      value: "1",
+      timestamp
+    }))
     assert.deepStrictEqual(
       exemplarsIn([{ seriesLabels: { __name__: "a" }, exemplars }]).map(([time]) => time),
       [5000]
