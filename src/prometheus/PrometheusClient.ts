@@ -4,7 +4,7 @@ import { HttpClient } from "effect/http"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { GrowingMask, isCommon } from "../config/SecretMask.ts"
 import type { Matcher } from "../promql/Matcher.ts"
-import { isIncluded } from "../promql/MetricFilter.ts"
+import { excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import type { Row } from "../samples/TableRow.ts"
@@ -322,7 +322,8 @@ const make = (
               range,
               matchers: configured,
               excludedLabels: settings.excludedLabels,
-              isIncluded: (metric) => isIncluded(settings.metrics, metric)
+              // A configuration of tables alone excludes all metrics.
+              isIncluded: (metric) => excludesAll(settings.metrics) || isIncluded(settings.metrics, metric)
             },
             exactness
           )

@@ -90,9 +90,15 @@ const policies = tableOf({
     advice:
       "Metrics cannot be listed without the endpoints for labels: allow them, or name each metric in metrics.include without patterns."
   },
+  /** Metrics and queries can still be read. */
+  UnlistedGroup: {
+    ...failsStream,
+    advice:
+      "The metrics of a group cannot be listed without the endpoints for labels: allow them, or name each metric in metrics.include without patterns."
+  },
   NoTableApi: {
     ...failsStream,
-    advice: "This server does not offer this table, or hides it: remove it from tables."
+    advice: "This server does not offer this table: remove it from tables."
   },
   NotPrometheus: {
     ...failsSync,

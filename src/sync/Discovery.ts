@@ -6,17 +6,18 @@ import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
-import { hasLabel, ofMetric } from "../promql/Matcher.ts"
+import { hasLabel, type Matcher, ofMetric } from "../promql/Matcher.ts"
 import { exactNames, excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
-import { groupMetrics, nameClash, patternsText } from "./groups.ts"
+import { groupMetrics, groupOf, nameClash, patternsText } from "./groups.ts"
 import {
   addNames,
   addNamesOfParts,
   DAY_MILLIS,
   firstParts,
+  type ListOptions,
   lengthOf,
   NameSet,
   namesIn,
@@ -100,20 +101,28 @@ const QUICK_MILLIS = 10_000
 const QUICK_NAMES = 20_000
 
 /**
+ * What names are for: all streams, a check, which does not wait for everything, or the groups that are being read. The samples of a
+ * metric that is missing in its group would never be read.
+ */
+type Purpose = "streams" | "check" | "groups"
+
+/**
  * Finds the names of the metrics to read. All of them, whatever the server's lists lack: see `listNames.ts`. Metrics that are
  * included by their exact name are found without being listed.
  */
 const discoverWith = Effect.fnUntraced(function* (
-  isQuick: boolean
+  purpose: Purpose
 ): Effect.fn.Return<DiscoveredNames, PrometheusError, ConnectorConfig | PrometheusClient> {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
+  // An earlier discovery has logged it. Warnings of incomplete lists are repeated.
+  const warn = (text: string) => (purpose === "groups" ? Effect.void : Effect.logWarning(text))
   const clock = yield* client.clock
   const now = clock.nowMillis
   const backend = yield* client.backend
   const range = discoveryRange(settings, now, backend.lookbackMillis)
   if (settings.startMillis > now) {
-    yield* Effect.logWarning(
+    yield* warn(
       `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${formatSecond(now)}: nothing can be read before that date. Metrics of the last day are listed instead.`
     )
   }
@@ -139,7 +148,7 @@ const discoverWith = Effect.fnUntraced(function* (
     )
   )
   if (typeof accepted !== "boolean") {
-    yield* Effect.logWarning(
+    yield* warn(
       `${accepted.summary} The metrics of metrics.include are read without a list of all metrics, because each is named exactly.`
     )
     const names = exact.names.toSorted()
@@ -148,42 +157,64 @@ const discoverWith = Effect.fnUntraced(function* (
   yield* allSourcesRespond(client.missingSource)
   yield* warnOfLimit("metrics", all.names.size, backend)
 
-  /** Adds what the list may lack. Returns the lists of the parts, if they were needed. */
-  const more = Effect.gen(function* () {
-    const missing = exact.names.filter((name) => !all.names.has(name))
-    if (exact.isComplete && missing.length === 0) return undefined
-    // If the server refused the range, its parts have been listed.
-    const lists =
-      exact.isComplete || !accepted
+  const more = addUnlisted({ all, accepted, exact, range }, { isStrict: purpose === "groups" })
+  const lists =
+    purpose !== "check"
+      ? yield* more
+      : all.names.size > QUICK_NAMES
         ? undefined
-        : yield* addNamesOfParts(all, range, request, settings.concurrency)
-    yield* all.add(
-      yield* unlistedNames(
-        missing.filter((name) => !all.names.has(name)),
-        range
-      )
-    )
-    if (!exact.isComplete) yield* all.add(yield* youngNames(all.names, range))
-    return accepted ? lists : { isCut: false, parts: [range] }
-  })
-  const lists = !isQuick
-    ? yield* more
-    : all.names.size > QUICK_NAMES
-      ? undefined
-      : Option.getOrUndefined(yield* Effect.timeoutOption(more, Duration.millis(QUICK_MILLIS)))
+        : Option.getOrUndefined(yield* Effect.timeoutOption(more, Duration.millis(QUICK_MILLIS)))
 
   const usable = [...all.names].filter(({ length }) => length <= MAX_NAME_CHARACTERS)
   if (usable.length < all.names.size) {
-    yield* Effect.logWarning(
+    yield* warn(
       `Left out: ${pluralize(all.names.size - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
     )
   }
-  const names = (yield* withOwnSelectors(usable, range))
+  // Metrics in a group have no selector of their own.
+  const names = (purpose === "groups" ? usable : yield* withOwnSelectors(usable, range, purpose))
     .filter((name) => isIncluded(settings.metrics, name))
     .sort()
   const unmatched = unmatchedPatterns(settings.metrics, usable)
-  if (names.length > 0) yield* Effect.forEach(unmatched, (sentence) => Effect.logWarning(sentence))
+  if (names.length > 0) yield* Effect.forEach(unmatched, warn)
   return { clock, range, names, unmatched, lists, isUnlisted: false }
+})
+
+/** Names that the server lists in a range. */
+interface Listed {
+  readonly all: NameSet
+  readonly range: TimeRange
+  /** Whether the server accepted the range. Otherwise its parts have been listed. */
+  readonly accepted: boolean
+  /** The metrics that are included by name. */
+  readonly exact: ReturnType<typeof exactNames>
+  /** Selects the series of the metrics, in place of the configured selector. */
+  readonly selector?: ReadonlyArray<Matcher>
+}
+
+/** Adds what a list may lack. Returns the lists of the parts, if they were needed. */
+const addUnlisted = Effect.fnUntraced(function* (
+  { accepted, all, exact, range, selector }: Listed,
+  { isStrict }: ListOptions
+): Effect.fn.Return<PartLists | undefined, PrometheusError, ConnectorConfig | PrometheusClient> {
+  const { concurrency } = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const missing = exact.names.filter((name) => !all.names.has(name))
+  if (exact.isComplete && missing.length === 0) return undefined
+  const request = (part: TimeRange) => client.metricNames(part, [], selector)
+  const lists =
+    exact.isComplete || !accepted
+      ? undefined
+      : yield* addNamesOfParts(all, range, request, { concurrency, isStrict })
+  yield* all.add(
+    yield* unlistedNames(
+      missing.filter((name) => !all.names.has(name)),
+      range,
+      selector
+    )
+  )
+  if (!exact.isComplete) yield* all.add(yield* youngNames(all.names, range, { isStrict }, selector))
+  return accepted ? lists : { isCut: false, parts: [range] }
 })
 
 type StreamSettings = Pick<ConnectorConfig["Service"], "groups" | "queries" | "tables">
@@ -204,6 +235,19 @@ export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<str
   return [all.slice(0, -1).join(", "), ...all.slice(-1)].filter((text) => text !== "").join(" and ")
 }
 
+/** Logs a warning for each group without metrics, which has no stream. */
+const warnOfEmptyGroups = Effect.fnUntraced(function* (
+  metrics: ReadonlyArray<string>,
+  found: ReadonlyMap<string, unknown>
+) {
+  const { groups } = yield* ConnectorConfig
+  for (const group of groups.filter(({ name }) => !found.has(name))) {
+    const unmatched = unmatchedPatterns(group.metrics, metrics)
+    const why = unmatched.length > 0 ? unmatched : ["Groups before it may have them, or exclude leaves none."]
+    yield* Effect.logWarning(`The group ${group.name} has no metric, and so no stream. ${why.join(" ")}`)
+  }
+})
+
 /**
  * The names of all streams to read: the metrics outside of groups, the groups with metrics, the queries and the tables. Fails if
  * two streams would have the same name.
@@ -213,30 +257,53 @@ export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<s
   const { groups, ungrouped } = groupMetrics(settings, metrics)
   const clash = nameClash(settings, ungrouped)
   if (clash !== undefined) return yield* clash
+  yield* warnOfEmptyGroups(metrics, groups)
   const queries = settings.queries.map(({ name }) => name)
   return [...ungrouped, ...groups.keys(), ...queries, ...settings.tables.map(tableStreamName)]
 })
 
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
-export const discoverNames = discoverWith(false)
+export const discoverNames = discoverWith("streams")
 
 /** The same for a check, which does not wait for everything. */
-export const discoverNamesQuickly = discoverWith(true)
+export const discoverNamesQuickly = discoverWith("check")
 
-/** Replaces the names of metrics with their own selector: only those that this selector matches stay or are added. */
-const withOwnSelectors = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
+/** The same for the groups that are being read. Fails if a list may be incomplete. */
+export const discoverNamesOfGroups = discoverWith("groups")
+
+/**
+ * Replaces the names of metrics with their own selector: only those that this selector matches stay or are added. Metrics of groups
+ * have none.
+ */
+const withOwnSelectors = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  range: TimeRange,
+  purpose: Purpose
+) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const all = new Set(names.filter((name) => ownMatchersOf(settings, name) === undefined))
+  const { isComplete, names: exactly } = exactNames(settings.metrics)
+  const ownOf = (name: string) =>
+    groupOf(settings, name) === undefined ? ownMatchersOf(settings, name) : undefined
+  const kept = new Set(names.filter((name) => ownOf(name) === undefined))
   for (const { matchers } of settings.overrides) {
     if (matchers === undefined) continue
-    const listed = new NameSet()
-    yield* addNames(listed, range, (part) => client.metricNames(part, [], matchers))
-    for (const name of listed.names) {
-      if (name.length <= MAX_NAME_CHARACTERS && ownMatchersOf(settings, name) === matchers) all.add(name)
+    const all = new NameSet()
+    const exact = { isComplete, names: exactly.filter((name) => ownOf(name) === matchers) }
+    const accepted = yield* Effect.catchIf(
+      addNames(all, range, (part) => client.metricNames(part, [], matchers)),
+      (error) => isAboutLists(error) && isComplete,
+      // Reading them will show which of them have series.
+      () => Effect.as(all.add(exact.names), undefined)
+    )
+    if (accepted !== undefined && purpose !== "check") {
+      yield* addUnlisted({ all, accepted, exact, range, selector: matchers }, { isStrict: false })
+    }
+    for (const name of all.names) {
+      if (name.length <= MAX_NAME_CHARACTERS && ownOf(name) === matchers) kept.add(name)
     }
   }
-  return [...all]
+  return [...kept]
 })
 
 /** Whether a server that has responded to a query cannot list its metrics, or not all of them. */

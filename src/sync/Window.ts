@@ -27,7 +27,10 @@ import {
   type WindowContext
 } from "./windowRequests.ts"
 
-/** The most splits of the series of a stream. Each split adds a request to every window. */
+/**
+ * The most splits of the series of a stream. Each split adds a request to every window. Splits by metric that the server requires do
+ * not count: there are fewer than metrics.
+ */
 const MAX_SPLITS = 2000
 
 /** The events of a window. */
@@ -173,10 +176,8 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
   }
   // The size of later windows is that of the largest part.
   const most = context.series.halves === undefined ? samples : window.densest * points
-  return Effect.andThen(
-    splitIntoMetrics(window, range, part),
-    learn(window, (size) => afterResponse(size, points, most, limits))
-  )
+  splitIntoMetrics(window, range, part)
+  return learn(window, (size) => afterResponse(size, points, most, limits))
 }
 
 /** How many points of a group's metrics to read at once, if there are that many. */
@@ -189,12 +190,8 @@ const MANY_TARGETS = 4
  * If a response has very many series of several metrics, later windows request them in parts. Every response repeats the labels of
  * its series, so parts with many points take fewer bytes than all series with few points.
  */
-const splitIntoMetrics = Effect.fnUntraced(function* (
-  { context, ledger }: OpenWindow,
-  range: GridRange,
-  part: SeriesPart
-) {
-  const { lastMillis, limits, splits } = context
+const splitIntoMetrics = ({ context, ledger }: OpenWindow, range: GridRange, part: SeriesPart): void => {
+  const { lastMillis, limits } = context
   if (!hasSeveralMetrics(part) || part.halves !== undefined) return
   const left = pointCount({ ...range, firstMillis: range.lastMillis + range.stepMillis, lastMillis })
   const wanted = Math.min(POINTS_OF_METRICS, left)
@@ -202,11 +199,8 @@ const splitIntoMetrics = Effect.fnUntraced(function* (
   if (ledger.samples * wanted <= MANY_TARGETS * limits.targetSamples * points) return
   const most = (limits.targetSamples * points) / wanted
   const lists = cutBySize(part.metrics, (metric) => ledger.samplesByMetric.get(metric) ?? 0, most)
-  const done = yield* Ref.get(splits)
-  if (done + lists.length > MAX_SPLITS) return
-  yield* Ref.set(splits, done + lists.length - 1)
-  splitIntoLists(part, lists)
-})
+  if (lists.length <= MAX_SPLITS) splitIntoLists(part, lists)
+}
 
 /**
  * A server that limits how far back queries look may move the start of a range by less than a step. All points are then beside
@@ -323,8 +317,10 @@ const splitSeries = Effect.fnUntraced(function* (
   if (part.matchers.length >= MAX_SPLIT_DEPTH) {
     return yield* limitReached(`${MAX_SPLIT_DEPTH} times, one part from another`)
   }
-  const done = yield* Ref.getAndUpdate(splits, (splits) => splits + 1)
-  if (done >= MAX_SPLITS) return yield* limitReached(pluralize(MAX_SPLITS, "time"))
+  if (!hasSeveralMetrics(part)) {
+    const done = yield* Ref.getAndUpdate(splits, (splits) => splits + 1)
+    if (done >= MAX_SPLITS) return yield* limitReached(pluralize(MAX_SPLITS, "time"))
+  }
   const halves = yield* Effect.catch(permits.withPermit(split(part, source.index(range))), (error) => {
     if (error.reason === "Unreachable" || error.reason === "NoServer") return Effect.fail(error)
     // A damaged index cannot list them either.

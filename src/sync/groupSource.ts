@@ -14,6 +14,9 @@ import type { GridRange } from "./TimeGrid.ts"
  */
 const mayBeForNames: ReadonlySet<Reason> = new Set(["TooLongRequest", "InvalidQuery", "Refused"])
 
+/** The server does not list metrics. Only groups need the list. */
+const isUnlisted: ReadonlySet<Reason> = new Set(["NoLabelApi", "WrongPath"])
+
 /** For how many metrics to find out why they have no samples. */
 const MAX_EXPLAINED = 3
 
@@ -34,7 +37,11 @@ export const groupSource = (
   return {
     metrics: known,
     series: Effect.gen(function* () {
-      const names = yield* metrics
+      const names = yield* Effect.mapError(metrics, (error) =>
+        isUnlisted.has(error.reason)
+          ? new PrometheusError({ reason: "UnlistedGroup", summary: error.summary })
+          : error
+      )
       for (const name of names) known.add(name)
       return partOfLists(cutNames(names, nameLimitsOf(yield* kind)))
     }),

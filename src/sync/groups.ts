@@ -55,10 +55,17 @@ export const nameClash = (
   const byName = new Map(metrics.map((metric) => [metric.toLowerCase(), metric]))
   const clashes = named.flatMap(([name, kind]) => {
     const metric = byName.get(name.toLowerCase())
-    return metric === undefined ? [] : [`the ${kind} ${name} and the metric ${metric}`]
+    return metric === undefined ? [] : [{ kind, text: `the ${kind} ${name} and the metric ${metric}` }]
   })
   if (clashes.length === 0) return undefined
+  const [{ kind }] = clashes as [(typeof clashes)[number]]
+  const isOne = clashes.length === 1
+  const exclude = `xclude the ${isOne ? "metric" : "metrics"} with metrics.exclude.`
+  // The names of tables are fixed.
+  const advice = clashes.every(({ kind }) => kind === "table")
+    ? `E${exclude}`
+    : `Give the ${isOne ? `${kind} another name` : "queries and groups other names"}, or e${exclude}`
   return new ConfigError({
-    message: `Streams would have the same name: ${clashes.join("; ")}. Give the ${clashes.length === 1 ? named.find(([name]) => byName.has(name.toLowerCase()))![1] : "others"} another name, or exclude the metric with metrics.exclude.`
+    message: `Streams would have the same name: ${clashes.map(({ text }) => text).join("; ")}. ${advice}`
   })
 }

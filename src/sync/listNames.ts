@@ -107,6 +107,18 @@ export interface PartLists {
   readonly parts: ReadonlyArray<TimeRange>
 }
 
+/** How names are listed. */
+export interface ListOptions {
+  /**
+   * Whether samples of a name that is not listed would never be read: fails if the server fails on a list for a while, instead of
+   * going without it. What it refuses for good is left out in any case.
+   */
+  readonly isStrict: boolean
+}
+
+/** Whether a list may be complete later. */
+export const mayBeListedLater = ({ policy }: PrometheusError): boolean => policy.action === "retry"
+
 /**
  * Adds the names that parts of a range list, to those that the range lists. An empty half of many years costs few requests,
  * unless the server turns out to shorten lists. If the server fails on a part, the others are used, with a warning.
@@ -115,7 +127,7 @@ export const addNamesOfParts = Effect.fnUntraced(function* (
   all: NameSet,
   range: TimeRange,
   request: Request,
-  concurrency: number
+  { concurrency, isStrict }: ListOptions & { readonly concurrency: number }
 ): Effect.fn.Return<PartLists, PrometheusError> {
   const inRange = all.names.size
   let failure: PrometheusError | undefined
@@ -150,6 +162,7 @@ export const addNamesOfParts = Effect.fnUntraced(function* (
   const short = long.flatMap((part) => equalParts(part, Math.ceil(lengthOf(part) / shortMillis)))
   const shorter = yield* listAll(short.length > long.length ? short : [])
   if (failure !== undefined) {
+    if (isStrict && mayBeListedLater(failure)) return yield* failure
     yield* Effect.logWarning(
       `The names of metrics could not be listed for each part of the range, so metrics that ended long ago may be missing. ${failure.summary}`
     )

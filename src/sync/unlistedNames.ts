@@ -10,6 +10,7 @@ import { exactPattern } from "../promql/valuePattern.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { truncateText } from "../text/excerpt.ts"
 import { nearest } from "../text/nearest.ts"
+import { type ListOptions, mayBeListedLater } from "./listNames.ts"
 import { samplePresence } from "./samplePresence.ts"
 
 /** In how many parts of the range a metric is looked for. Fewer would load more samples at once. */
@@ -19,17 +20,24 @@ const PARTS = 64
 const NAMES_PER_QUERY = 200
 const MAX_NAMES = 20_000
 
-const presentNames = (matchers: ReadonlyArray<Matcher>, range: TimeRange) =>
-  Effect.map(samplePresence(matchers, range, PARTS), (presence) => [...presence.keys()])
+const presentNames = (
+  matchers: ReadonlyArray<Matcher>,
+  range: TimeRange,
+  selector?: ReadonlyArray<Matcher>
+) => Effect.map(samplePresence(matchers, range, PARTS, selector), (presence) => [...presence.keys()])
 
 /** The names that have samples in the range, or may have some because the server does not say. */
-export const unlistedNames = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
+export const unlistedNames = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  range: TimeRange,
+  selector?: ReadonlyArray<Matcher>
+) {
   const { concurrency } = yield* ConnectorConfig
   const found = yield* Effect.forEach(
     names,
     (name) =>
       Effect.catchIf(
-        presentNames([ofMetric(name)], range),
+        presentNames([ofMetric(name)], range, selector),
         ({ policy }) => policy.onExhausted === "stream",
         // Reading it will show it.
         () => Effect.succeed([name])
@@ -41,15 +49,22 @@ export const unlistedNames = Effect.fnUntraced(function* (names: ReadonlyArray<s
 
 /**
  * The selected metrics that are listed only in a range without end, and have samples in the range. Prometheus 3 does not list
- * out-of-order samples that are not in a block yet, if the range has an end.
+ * out-of-order samples that are not in a block yet, if the range has an end. `selector` defaults to the configured one.
  */
-export const youngNames = Effect.fnUntraced(function* (listed: ReadonlySet<string>, range: TimeRange) {
+export const youngNames = Effect.fnUntraced(function* (
+  listed: ReadonlySet<string>,
+  range: TimeRange,
+  { isStrict }: ListOptions,
+  selector?: ReadonlyArray<Matcher>
+) {
   const { concurrency, metrics } = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const later = yield* Effect.option(client.metricNames({ ...range, endMillis: Number.POSITIVE_INFINITY }))
-  const names = (later._tag === "Some" ? later.value : []).filter(
-    (name) => !listed.has(name) && isIncluded(metrics, name)
+  const later = yield* Effect.catchIf(
+    client.metricNames({ ...range, endMillis: Number.POSITIVE_INFINITY }, [], selector),
+    (error) => !(isStrict && mayBeListedLater(error)),
+    () => Effect.succeed<ReadonlyArray<string>>([])
   )
+  const names = later.filter((name) => !listed.has(name) && isIncluded(metrics, name))
   const queries = Math.ceil(Math.min(names.length, MAX_NAMES) / NAMES_PER_QUERY)
   const batches = Array.from({ length: queries }, (_, i) =>
     names.slice(i * NAMES_PER_QUERY, (i + 1) * NAMES_PER_QUERY)
@@ -58,8 +73,9 @@ export const youngNames = Effect.fnUntraced(function* (listed: ReadonlySet<strin
     batches,
     (batch) => {
       const matcher = { label: METRIC_NAME, operator: "=~", value: exactPattern(batch) } as const
-      // Most of them are younger than the range. Without a response, none is assumed to have samples in it.
-      return Effect.orElseSucceed(presentNames([matcher], range), () => [])
+      // Most of them are younger than the range. Without a response, none is assumed to have samples in it, unless they would never
+      // be read.
+      return Effect.orElseSucceed(presentNames([matcher], range, selector), () => (isStrict ? batch : []))
     },
     { concurrency }
   )

@@ -63,12 +63,16 @@ const outputOf = Effect.fnUntraced(function* (names: ReadonlyArray<string>, conf
 describe("groups in a catalog", () => {
   it.effect("are streams, and their metrics have none of their own", () =>
     Effect.gen(function* () {
-      const { ofCheck, streams, mock } = yield* outputOf(["app_up", "app_requests_total", "up", "x_total"], {
-        groups: [
-          { name: "apps", metrics: { include: ["app_*"], exclude: ["app_secret"] } },
-          { name: "none", metrics: { include: ["nothing"] } }
-        ]
-      })
+      const { ofCheck, ofDiscover, streams, mock } = yield* outputOf(
+        ["app_up", "app_requests_total", "up", "x_total"],
+        {
+          groups: [
+            { name: "apps", metrics: { include: ["app_*"], exclude: ["app_secret"] } },
+            { name: "none", metrics: { include: ["nothing", "app_requests_totl"] } },
+            { name: "late", metrics: { include: ["app_up"] } }
+          ]
+        }
+      )
       assert.deepStrictEqual(
         streams.map(({ name }) => name),
         ["up", "x_total", "apps"]
@@ -87,6 +91,15 @@ describe("groups in a catalog", () => {
       assert.strictEqual(apps.json_schema.properties.metric?.type, "string")
       assert.property(up?.json_schema.properties, "job")
       assert.include(ofCheck, "The server has 2 metrics and 1 group of 2 metrics to read.")
+      for (const logs of [ofDiscover, ofCheck]) {
+        assert.deepStrictEqual(
+          logs.filter((text) => text.includes("no stream")),
+          [
+            "The group none has no metric, and so no stream. No metric is named nothing. No metric is named app_requests_totl. Did you mean app_requests_total or app_up?",
+            "The group late has no metric, and so no stream. Groups before it may have them, or exclude leaves none."
+          ]
+        )
+      }
       // Labels of metrics in a group are in one object, so that nobody asks for them.
       assert.isTrue(
         mock.requests.every(({ params }) => !/app_(up|requests)/.test(params.get("match[]") ?? ""))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result } from "effect"
+import { Effect, Logger, Result } from "effect"
 import type { GroupSettings } from "../../src/config/StreamSettings.ts"
 import { parseSelector, select } from "../../src/mock/evaluate.ts"
 import type { Faults } from "../../src/mock/faults.ts"
@@ -73,7 +73,12 @@ describe("groupMetrics", () => {
       )
       assert.match(
         nameClash(settings, ["prometheus_alerts", "OTHER"])?.message ?? "",
-        /^Streams would have the same name: the group other and the metric OTHER; the table prometheus_alerts and the metric prometheus_alerts\. Give the others/
+        /^Streams would have the same name: the group other and the metric OTHER; the table prometheus_alerts and the metric prometheus_alerts\. Give the queries and groups other names, or exclude the metrics with metrics\.exclude\.$/
+      )
+      // A table cannot have another name.
+      assert.strictEqual(
+        nameClash(settings, ["prometheus_alerts"])?.message,
+        "Streams would have the same name: the table prometheus_alerts and the metric prometheus_alerts. Exclude the metric with metrics.exclude."
       )
     })
   )
@@ -236,6 +241,59 @@ describe("a group", () => {
     })
   )
 
+  it.effect(
+    "fails if a list of metrics may be incomplete, and says so if the server refuses one for good",
+    () =>
+      Effect.gen(function* () {
+        const listing = Effect.fnUntraced(function* (
+          isRefused: (end: string | null) => boolean,
+          status: number
+        ) {
+          const logs: Array<string> = []
+          const logger = Logger.make(({ message }) => void logs.push(String(message)))
+          const { events } = yield* readAll(incremental("apps"), {
+            series: apps(60),
+            points: 60,
+            config: { ...group("app*"), max_retries: 1 },
+            mock: {
+              faults: ({ params, path }) =>
+                path.includes("/label/__name__") && isRefused(params.get("end"))
+                  ? refusal(status, status === 503 ? "not ready" : "no")
+                  : undefined
+            }
+          }).pipe(Effect.provide(Logger.layer([logger])))
+          return { events, logs: logs.filter((log) => log.includes("each part of the range")) }
+        })
+        const isEarly = (end: string | null) => end !== null && Number(end) * 1000 < start + 10 * minute
+        const isOpen = (end: string | null) => end === null
+        for (const isRefused of [isEarly, isOpen]) {
+          const { events } = yield* listing(isRefused, 503)
+          assert.match(failuresOf(events), /returned HTTP 503.*not ready/)
+          assert.strictEqual(story(events), "Started Failed")
+        }
+        const refused = yield* listing(isEarly, 400)
+        assert.strictEqual(failuresOf(refused.events), "")
+        assert.strictEqual(refused.logs.length, 1)
+        assert.strictEqual(failuresOf((yield* listing(isOpen, 400)).events), "")
+      })
+  )
+
+  it.effect("fails alone if the server hides the lists of metrics", () =>
+    Effect.gen(function* () {
+      for (const status of [403, 404, 410, 501]) {
+        const { events } = yield* readAll(incremental("apps", "other"), {
+          series: [...apps(10), ...gauge("other", 10)],
+          points: 10,
+          config: group("app*"),
+          mock: { faults: ({ path }) => (path.includes("/label") ? { status, body: "" } : undefined) }
+        })
+        assert.match(failuresOf(events), /returned HTTP \d+.*The metrics of a group cannot be listed/)
+        assert.strictEqual(story(of(events, "apps")), "Started Failed")
+        assert.strictEqual(of(events, "other").at(-1)?._tag, "Completed")
+      }
+    })
+  )
+
   it.effect("is read with fewer names in a query if the server refuses so many", () =>
     Effect.gen(function* () {
       const setting = { series: apps(40), points: 40 }
@@ -264,6 +322,39 @@ describe("a group", () => {
         assert.isAtMost(rangeRequests(mock).length, 4 + 3 + 4)
       }
     })
+  )
+
+  it.effect(
+    "has more metrics than a stream has splits, on a server that accepts one name",
+    () =>
+      Effect.gen(function* () {
+        const names = Array.from({ length: 2100 }, (_, n) => `app_${n}`)
+        const success = (data: unknown): Fault => ({
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ status: "success", data })
+        })
+        const faults: Faults = ({ params, path }) => {
+          if (path.includes("/label/__name__")) return success(names)
+          if (path !== "/api/v1/query_range") return undefined
+          return params.get("query")?.includes("=~") === true
+            ? refusal(400, "invalid parameter: only exact names")
+            : success({ resultType: "matrix", result: [] })
+        }
+        const { events, mock } = yield* readAll(incremental("apps"), {
+          series: [],
+          points: 1,
+          config: group("app_*"),
+          mock: { faults }
+        }).pipe(Effect.provide(Logger.layer([])))
+        assert.strictEqual(failuresOf(events), "")
+        assert.strictEqual(story(events), "Started Running Checkpoint Completed")
+        const queries = rangeRequests(mock).map(({ params }) => params.get("query") ?? "")
+        const read = queries
+          .filter((query) => !query.includes("=~"))
+          .flatMap((query) => query.match(/app_\d+/) ?? [])
+        assert.sameMembers([...new Set(read)], names)
+      }),
+    120_000
   )
 
   it.effect.prop(

@@ -64,6 +64,34 @@ describe("a server that lists less than it has", () => {
     )
   }
 
+  it.effect("finds the metrics of an override's selector, too", () =>
+    Effect.gen(function* () {
+      const clamp = ({ end, start }: Range) => ({ start: Math.max(start, end - 40 * DAY), end })
+      const ended = months.map(({ labels }, month) =>
+        series({ ...Object.fromEntries(labels), tier: "own" }, start + (month * 30 + 10) * DAY)
+      )
+      const config = {
+        selector: '{tier=""}',
+        overrides: [{ metrics: "month_*", selector: '{tier="own"}' }]
+      }
+      const own = { ...setting, series: [...ended, always, series({ __name__: "month_other" })] }
+      const names = [...ended.map(({ labels }) => labels.find(([name]) => name === "__name__")![1]), "always"]
+      assert.deepStrictEqual(yield* namesOf({ ...own, config, clamp }), names.sort())
+      // Without lists, all that are named exactly are read.
+      const { result } = yield* provide(discoverNames, {
+        ...own,
+        config: { ...config, metrics: { include: ["month_1", "always"] } },
+        mock: {
+          faults: ({ params, path }) =>
+            path.includes("/label") && params.get("match[]")?.includes("own") === true
+              ? { status: 422, body: "too many series" }
+              : undefined
+        }
+      })
+      assert.deepStrictEqual(result.names, ["always", "month_1"])
+    })
+  )
+
   it.effect("finds all labels of a metric if the server moves the start of a list of labels", () =>
     Effect.gen(function* () {
       const one = months.map(({ labels }, month) =>

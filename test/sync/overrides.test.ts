@@ -54,6 +54,33 @@ describe("overrides", () => {
     })
   )
 
+  it.effect("do not select the metrics of a group", () =>
+    Effect.gen(function* () {
+      const setting = {
+        series: [
+          ...series,
+          gauge({ __name__: "kube_secrets", env: "prod" }),
+          gauge({ __name__: "kube_events", env: "test" })
+        ],
+        config: { ...config, groups: [{ name: "kube", metrics: { include: ["kube_*"] } }] }
+      }
+      const { result } = yield* provide(discover, setting)
+      assert.deepStrictEqual(
+        result.map(({ group, name }) => [name, group?.metrics]),
+        [
+          ["cpu", undefined],
+          ["up", undefined],
+          ["kube", 1]
+        ]
+      )
+      const { events } = yield* readAll(incremental("kube"), { ...setting, points: 60 })
+      const names = [...samplesOf(events).keys()].map((key) =>
+        new Map((JSON.parse(key) as [ReadonlyArray<[string, string]>, number])[0]).get("__name__")
+      )
+      assert.deepStrictEqual([...new Set(names)], ["kube_secrets"])
+    })
+  )
+
   it.effect("read each metric on the grid of its step, and resume after a state of another step", () =>
     Effect.gen(function* () {
       const setting = { series, points: 60, config }

@@ -9,8 +9,9 @@ import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import type { MockExemplar, MockTarget } from "../../src/mock/MockTables.ts"
 import type { StreamRequest } from "../../src/sync/plan.ts"
 import { read } from "../../src/sync/Read.ts"
-import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
+import type { ReadEvent, ReadOptions } from "../../src/sync/ReadEvent.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
+import { encodeStreamState } from "../../src/sync/StreamState.ts"
 import { choices } from "../choices.ts"
 
 const start = Date.UTC(2026, 0, 1)
@@ -51,7 +52,11 @@ interface Setting {
 }
 
 /** The events of a read of some streams, an hour after the start. */
-const readAll = Effect.fnUntraced(function* (requests: ReadonlyArray<StreamRequest>, setting: Setting = {}) {
+const readAll = Effect.fnUntraced(function* (
+  requests: ReadonlyArray<StreamRequest>,
+  setting: Setting = {},
+  options: ReadOptions = {}
+) {
   yield* TestClock.setTime(setting.now ?? start + hour)
   const up = makeSeries({ __name__: "up" }, [[start, 1]])
   const mock = new MockPrometheus(
@@ -69,7 +74,7 @@ const readAll = Effect.fnUntraced(function* (requests: ReadonlyArray<StreamReque
     tables: ["targets", "rules", "alerts", "metadata", "exemplars"],
     ...setting.config
   })
-  const fiber = yield* Stream.runCollect(read(requests)).pipe(
+  const fiber = yield* Stream.runCollect(read(requests, options)).pipe(
     Effect.provide(Layer.provideMerge(MockHttpClient.layerClient(mock), config)),
     Effect.provide(StateStore.layerMemory(Object.entries(setting.states ?? {}))),
     Effect.provide(Logger.layer([])),
@@ -190,6 +195,142 @@ describe("exemplars", () => {
     })
   )
 
+  it.effect("begin at the start, and are read once each if it is moved", () =>
+    Effect.gen(function* () {
+      const exemplars = [0, 1, 500, 999, 1000, 1001, 1999, 2000, 2001, 3000, 3999, 4000].map((millis) =>
+        exemplarAt(start + millis)
+      )
+      const found: Array<unknown> = []
+      let states: Readonly<Record<string, unknown>> = {}
+      const readFrom = Effect.fnUntraced(function* (from: number, now: number) {
+        const { events } = yield* readAll(
+          [incremental("prometheus_exemplars")],
+          { config: { start_date: iso(start + from) }, exemplars, now: start + now, states },
+          { detailedStates: true }
+        )
+        states = {
+          prometheus_exemplars: encodeStreamState(statesOf(events, "prometheus_exemplars").at(-1)!)
+        }
+        const times = rowsOf(events, "prometheus_exemplars").map(({ time }) => time)
+        found.push(...times)
+        return times
+      })
+      assert.deepStrictEqual(yield* readFrom(2000, 2500), [iso(start + 2000)])
+      assert.deepStrictEqual(
+        yield* readFrom(1000, 2500),
+        [1000, 1001, 1999].map((millis) => iso(start + millis))
+      )
+      yield* readFrom(4000, 4000)
+      yield* readFrom(0, 4000)
+      assert.deepStrictEqual(found.toSorted(), exemplars.map(({ timeMillis }) => iso(timeMillis)).sort())
+    })
+  )
+
+  it.effect("are those of all metrics if only tables are read", () =>
+    Effect.gen(function* () {
+      for (const pattern of ["*", ".*"]) {
+        const { events } = yield* readAll([incremental("prometheus_exemplars")], {
+          config: { metrics: { exclude: [pattern] }, selector: '{job="a"}' },
+          exemplars: [
+            exemplarAt(start + 1, "a"),
+            exemplarAt(start + 2, "b", "latency"),
+            { ...exemplarAt(start + 3, "c"), seriesLabels: { __name__: "requests_total", job: "b" } }
+          ]
+        })
+        assert.deepStrictEqual(
+          rowsOf(events, "prometheus_exemplars").map(({ exemplar_labels }) => exemplar_labels),
+          [{ trace_id: "a" }, { trace_id: "b" }]
+        )
+      }
+    })
+  )
+
+  for (const { fault, requests, what } of [
+    { what: "fails", fault: { status: 503, body: "" }, requests: 2 },
+    { what: "does not respond", fault: { delayMillis: Number.POSITIVE_INFINITY }, requests: 8 }
+  ]) {
+    it.effect(`fail after few requests if the server ${what}`, () =>
+      Effect.gen(function* () {
+        const { events, mock } = yield* readAll([incremental("prometheus_exemplars"), full("up")], {
+          config: { max_retries: 1, request_timeout: 5 },
+          mock: { faults: ({ path }) => (path.endsWith("query_exemplars") ? fault : undefined) }
+        })
+        assert.deepStrictEqual(tagsOf(events, "prometheus_exemplars"), ["Started", "Failed"])
+        assert.lengthOf(
+          mock.requests.filter(({ path }) => path.endsWith("query_exemplars")),
+          requests
+        )
+        assert.include(tagsOf(events, "up"), "Completed")
+      })
+    )
+  }
+
+  const early = exemplarAt(start + 60_000)
+  const late = exemplarAt(start + 50 * 60_000)
+  const isMissing = { status: 404, body: "404 page not found" }
+  const isTooLarge = {
+    status: 422,
+    body: '{"status":"error","errorType":"execution","error":"too many exemplars: the limit is exceeded"}'
+  }
+  for (const { fault, found, stateMillis, states, what } of [
+    {
+      what: "in a first sync",
+      states: {},
+      fault: () => isMissing,
+      found: [early, late],
+      stateMillis: start - 1000
+    },
+    {
+      what: "in a later sync",
+      states: { prometheus_exemplars: { time: iso(start + 600_000), step: 1, version: 1 } },
+      fault: () => isMissing,
+      found: [late],
+      stateMillis: start + 600_000
+    },
+    {
+      what: "after the first window",
+      states: {},
+      fault: (from: number, to: number) =>
+        to - from > 600_000 ? isTooLarge : to > start + 40 * 60_000 ? isMissing : undefined,
+      found: [early, late],
+      stateMillis: undefined
+    }
+  ]) {
+    it.effect(`that a server lacks for a while are read once it has them: ${what}`, () =>
+      Effect.gen(function* () {
+        const exemplars = [early, late]
+        const lacking = yield* readAll([incremental("prometheus_exemplars")], {
+          exemplars,
+          states,
+          mock: {
+            faults: ({ params, path }) =>
+              path.endsWith("query_exemplars")
+                ? fault(Number(params.get("start")) * 1000, Number(params.get("end")) * 1000)
+                : undefined
+          }
+        })
+        const tags = tagsOf(lacking.events, "prometheus_exemplars")
+        assert.lengthOf(
+          tags.filter((tag) => tag === "Running"),
+          1
+        )
+        assert.strictEqual(tags.at(-1), "Completed")
+        const { step, time } = statesOf(lacking.events, "prometheus_exemplars").at(-1)!
+        if (stateMillis !== undefined) assert.strictEqual(time, iso(stateMillis))
+        const later = yield* readAll([incremental("prometheus_exemplars")], {
+          exemplars,
+          states: { prometheus_exemplars: { time, step, version: 1 } }
+        })
+        assert.deepStrictEqual(
+          [...lacking.events, ...later.events].flatMap((event) =>
+            rowsOf([event], "prometheus_exemplars").map((row) => row.time)
+          ),
+          found.map(({ timeMillis }) => iso(timeMillis))
+        )
+      })
+    )
+  }
+
   it.effect("are requested in smaller windows where a response is too large", () =>
     Effect.gen(function* () {
       const { events } = yield* readAll([full("prometheus_exemplars")], {
@@ -216,7 +357,8 @@ describe("a table that the server lacks", () => {
     "a path that is not supported": { status: 400, body: "unsupported path requested" },
     "no data": { body: '{"status":"success","data":null}' },
     "a method that is not allowed": { status: 405, body: "" },
-    "a forbidden page": { status: 403, body: "" }
+    "a page that is gone": { status: 410, body: "" },
+    "a request that is not implemented": { status: 501, body: "" }
   })) {
     it.effect(`is empty, and says so: ${what}`, () =>
       Effect.gen(function* () {
@@ -236,6 +378,31 @@ describe("a table that the server lacks", () => {
           (event) => event._tag === "Completed" && event.stream === "prometheus_rules"
         )
         assert.match(JSON.stringify(completed), /does not have it: .*remove it from tables/)
+        assert.lengthOf(rowsOf(events, "prometheus_targets"), 1)
+        assert.include(tagsOf(events, "up"), "Completed")
+      })
+    )
+  }
+
+  for (const [what, fault] of Object.entries({
+    "a forbidden page": { status: 403, body: "" },
+    "a missing signature": { status: 403, body: '{"message":"Missing Authentication Token"}' },
+    "a missing tenant": { status: 403, body: "no org id" },
+    "a bad request": { status: 400, body: '{"status":"error","errorType":"bad_data","error":"not now"}' }
+  })) {
+    it.effect(`or refuses fails alone: ${what}`, () =>
+      Effect.gen(function* () {
+        const { events } = yield* readAll(
+          [
+            full("prometheus_rules"),
+            incremental("prometheus_exemplars"),
+            full("prometheus_targets"),
+            full("up")
+          ],
+          { mock: { faults: ({ path }) => (/\/(rules|query_exemplars)$/.test(path) ? fault : undefined) } }
+        )
+        assert.deepStrictEqual(tagsOf(events, "prometheus_rules"), ["Started", "Failed"])
+        assert.deepStrictEqual(tagsOf(events, "prometheus_exemplars"), ["Started", "Failed"])
         assert.lengthOf(rowsOf(events, "prometheus_targets"), 1)
         assert.include(tagsOf(events, "up"), "Completed")
       })

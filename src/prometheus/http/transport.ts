@@ -211,8 +211,10 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
       request: sent,
       isLogin: error.advice === needsLogin || loginPage.test(text)
     })
-    const reason = request.statusReasons?.[status]
-    if (reason !== undefined && statusOnlyReasons.has(refusal.reason)) {
+    // Some servers send 400 instead of 404 for a path that they do not have.
+    const isMissing = status === 400 && refusal.reason === "WrongPath"
+    const reason = request.statusReasons?.[isMissing ? 404 : status]
+    if (reason !== undefined && reason !== refusal.reason && statusOnlyReasons.has(refusal.reason)) {
       return refused(new PrometheusError({ reason, summary: refusal.summary }))
     }
     if (!vagueReasons.has(refusal.reason)) return refused(refusal)

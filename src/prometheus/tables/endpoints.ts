@@ -30,17 +30,17 @@ import type { SnapshotName } from "./schemas.ts"
 /** Hundreds of thousands of rows. */
 const bounds: Bounds = { bytes: 256 * MEBIBYTE, depth: 32, containers: 4_000_000 }
 
-/** The server has responded to other requests with the same credentials, but does not have this endpoint, or hides it. */
-const missing = {
-  403: "NoTableApi",
+/**
+ * The server has responded to other requests with the same credentials. So it does not have this endpoint, or does not let them read
+ * it: the table may have rows.
+ */
+const statusReasons = {
+  403: "Forbidden",
   404: "NoTableApi",
   405: "NoTableApi",
   410: "NoTableApi",
   501: "NoTableApi"
 } as const
-
-/** The request for a snapshot has no parameters that could be wrong, so a 400 is about the endpoint. */
-const statusReasons = { ...missing, 400: "NoTableApi" } as const
 
 const snapshotRequest = (path: string, params: ApiRequest["params"], exactness: Exactness): ApiRequest => ({
   ...apiRequest(path, params, { ...listOptions(exactness), takesForm: false }),
@@ -113,7 +113,7 @@ export const exemplars = (
         },
         listOptions(exactness)
       ),
-      statusReasons: missing
+      statusReasons
     },
     bounds,
     List,

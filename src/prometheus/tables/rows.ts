@@ -27,10 +27,13 @@ const numberOf = (value: unknown): number | null => {
   return typeof number === "number" && Number.isFinite(number) ? number : null
 }
 
+/** Before the year 10000. A later time, for example one in nanoseconds, may not even be a date. */
+const isWritable = (millis: number): boolean => millis < Date.UTC(10_000, 0)
+
 /** Go writes an unset time as the year 1. */
 const timeOf = (value: unknown): string | null => {
   const millis = typeof value === "string" ? Date.parse(value) : Number.NaN
-  return millis > 0 && millis < Date.UTC(10_000, 0) ? formatTime(millis) : null
+  return millis > 0 && isWritable(millis) ? formatTime(millis) : null
 }
 
 /** The columns `value` and `special_value`. The text of a value becomes the shortest digits of the same float. */
@@ -202,6 +205,7 @@ export const exemplarRows = (
       if (seconds === null) continue
       const own = labelsOf(exemplar.labels)
       const timeMillis = Math.round(seconds * 1000)
+      if (timeMillis < 0 || !isWritable(timeMillis)) continue
       const id = recordId([labels, own])
       rows.set(`${id} ${timeMillis}`, [
         timeMillis,

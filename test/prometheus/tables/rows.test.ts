@@ -199,6 +199,18 @@ describe("rows", () => {
     assert.lengthOf(exemplarsIn(null), 0)
   })
 
+  it("leave out exemplars whose time is not a date", () => {
+    const exemplars = [1_796_020_170_937_000_000, -1, 1e300, 5].map((timestamp) => ({
+      labels: {},
+      value: "1",
+      timestamp
+    }))
+    assert.deepStrictEqual(
+      exemplarsIn([{ seriesLabels: { __name__: "a" }, exemplars }]).map(([time]) => time),
+      [5000]
+    )
+  })
+
   it.prop("have exactly the columns of their table, whatever a server sends", [choices], ([random]) => {
     const names = ["a", "__proto__", "constructor", "alertname", "__name__"]
     const scalars = [null, true, "", "x", "NaN", "1e400", "-Infinity", "2026-01-01T00:00:00Z", 0, -1.5, 1e308]
@@ -231,7 +243,10 @@ describe("rows", () => {
       exemplars: () =>
         many(() => ({
           seriesLabels: value(),
-          exemplars: many(() => ({ ...Object(members("labels", "value")), timestamp: random.below(2) }))
+          exemplars: many(() => ({
+            ...Object(members("labels", "value")),
+            timestamp: random.pick([0, 1, 2, "1.5", -1, 1e14, 1.7e18, -1e300, "1e300"])
+          }))
         }))
     }
     for (const name of tableNames) {
