@@ -37,7 +37,8 @@ export const sharedSettings = (
   step: stepText(settings.stepSeconds),
   selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
   ...(settings.queries.length === 0 ? {} : { queries: queriesText(settings) }),
-  ...(settings.groups.length === 0 ? {} : { groups: groupsText(settings) }),
+  // A worker lists the metrics of a group among those that it includes itself.
+  ...(settings.groups.length === 0 ? {} : { groups: groupsText(settings), metrics: patternsText(settings) }),
   ...(settings.overrides.length === 0 ? {} : { overrides: overridesText(settings) }),
   excluded_labels: Array.from(settings.excludedLabels).sort().join(", "),
   label_columns: settings.labelColumns ? "on" : "off",
