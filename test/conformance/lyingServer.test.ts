@@ -257,7 +257,7 @@ describe("a server's list of metric names", () => {
         assert.strictEqual(output.code, 1)
         assert.match(
           output.errors[0]!.message,
-          /^The catalog of 700,000 metrics is too large for one message\. Select fewer/
+          /^The catalog of 700,000 streams is too large for one message\. Select fewer/
         )
       }),
     { timeout: 120_000 }
