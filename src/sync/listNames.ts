@@ -111,7 +111,7 @@ export interface PartLists {
 export interface ListOptions {
   /**
    * Whether samples of a name that is not listed would never be read: fails if the server fails on a list for a while, instead of
-   * going without it. What it refuses for good is left out in any case.
+   * going without it. What it always refuses is left out in any case.
    */
   readonly isStrict: boolean
 }

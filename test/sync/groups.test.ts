@@ -242,7 +242,7 @@ describe("a group", () => {
   )
 
   it.effect(
-    "fails if a list of metrics may be incomplete, and says so if the server refuses one for good",
+    "fails if a list of metrics may be incomplete, and says so if the server always refuses one",
     () =>
       Effect.gen(function* () {
         const listing = Effect.fnUntraced(function* (
