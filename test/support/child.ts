@@ -121,9 +121,9 @@ const spawnChild = (args: ReadonlyArray<string>, options: ChildOptions): Running
         }
         child.stdout.on("data", look)
         look()
-        const missed = new Error("The process ended without the awaited message.")
         ended.then(
-          () => resume(Effect.die(missed)),
+          ({ stderr }) =>
+            resume(Effect.die(new Error(`The process ended without the awaited message.\n${stderr}`))),
           (error) => resume(Effect.die(error))
         )
         return Effect.sync(() => child.stdout.off("data", look))

@@ -12,10 +12,13 @@ export const queryDatabase = async (
   })
   try {
     const connection = await instance.connect()
-    await connection.run("SET TimeZone = 'UTC'")
-    const rows = (await connection.runAndReadAll(sql)).getRowObjectsJS()
-    connection.closeSync()
-    return rows
+    try {
+      await connection.run("SET TimeZone = 'UTC'")
+      return (await connection.runAndReadAll(sql)).getRowObjectsJS()
+    } finally {
+      // An open connection keeps the file locked.
+      connection.closeSync()
+    }
   } finally {
     instance.closeSync()
   }
