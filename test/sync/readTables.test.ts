@@ -13,6 +13,7 @@ import type { ReadEvent, ReadOptions } from "../../src/sync/ReadEvent.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { encodeStreamState } from "../../src/sync/StreamState.ts"
 import { choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 
 const start = Date.UTC(2026, 0, 1)
 const hour = 3_600_000
@@ -151,14 +152,18 @@ describe("a snapshot", () => {
 })
 
 describe("exemplars", () => {
-  it.prop("are read once each, however the syncs divide the time", [choices], ([random]) =>
-    Effect.runPromise(
+  it.effect.prop(
+    "are read once each, however the syncs divide the time",
+    { choices },
+    ({ choices: random }) =>
       Effect.gen(function* () {
         const times = random.list(60, () => start + random.below(hour))
         const all = [...new Set(times)].map((time) => exemplarAt(time))
         const found: Array<unknown> = []
         let states: Readonly<Record<string, unknown>> = {}
-        for (let now = start + random.below(hour); ; now = Math.min(start + hour, now + random.below(hour))) {
+        // Later each time, even if the choices have run out.
+        const later = (now: number) => Math.min(start + hour, now + random.between(60_000, hour))
+        for (let now = start + random.below(hour); ; now = later(now)) {
           const { events } = yield* readAll([incremental("prometheus_exemplars")], {
             exemplars: all.filter(({ timeMillis }) => timeMillis <= now),
             states,
@@ -171,8 +176,8 @@ describe("exemplars", () => {
         }
         const expected = all.map(({ timeMillis }) => iso(timeMillis))
         assert.deepStrictEqual(found, expected.sort())
-      }).pipe(Effect.provide(TestClock.layer()))
-    )
+      }),
+    { arbitrary: { runs: runs(20, 100) } }
   )
 
   it.effect("are those of the selected series and metrics", () =>
