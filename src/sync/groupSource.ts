@@ -25,15 +25,19 @@ interface GroupOptions {
   /** Its metrics that the server lists. */
   readonly metrics: Effect.Effect<ReadonlyArray<string>, PrometheusError>
   readonly kind: Effect.Effect<BackendKind>
+  /** The first point of a range from which on to read lists of its metrics. */
+  readonly beginning: (lists: ReadonlyArray<ReadonlyArray<string>>, range: GridRange) => Effect.Effect<number>
   readonly explain: (metric: string, grid: GridRange) => Effect.Effect<string | undefined>
 }
 
 /** Makes the source of a group from one that selects series by the matchers of a part alone. */
 export const groupSource = (
   source: StreamSource,
-  { explain, group, kind, metrics }: GroupOptions
+  { beginning, explain, group, kind, metrics }: GroupOptions
 ): StreamSource => {
   const known = new Set<string>()
+  /** Its metrics, in lists that the server accepts in a query. */
+  let lists: ReadonlyArray<ReadonlyArray<string>> = []
   return {
     metrics: known,
     series: Effect.gen(function* () {
@@ -43,7 +47,8 @@ export const groupSource = (
           : error
       )
       for (const name of names) known.add(name)
-      return partOfLists(cutNames(names, nameLimitsOf(yield* kind)))
+      lists = cutNames(names, nameLimitsOf(yield* kind))
+      return partOfLists(lists)
     }),
     ...(source.countSeries === undefined ? {} : { countSeries: source.countSeries }),
     expect: source.expect,
@@ -59,6 +64,7 @@ export const groupSource = (
     closeTo: source.closeTo,
     missing: source.missing,
     index: source.index,
+    beginning: (range) => beginning(lists, range),
     explainEmpty: Effect.fnUntraced(function* (range: GridRange) {
       if (known.size === 0) {
         return `The server has no metric of the group ${group} in the configured range. Check the patterns of the group, and metrics, which selects the metrics of all streams.`
