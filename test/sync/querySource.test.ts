@@ -1,10 +1,24 @@
-/** Queries that are plain selectors. */
+/** Queries: plain selectors, and expressions that fail at some points. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { parseSelector, select } from "../../src/mock/evaluate.ts"
 import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
-import { minute, start } from "../support/gauge.ts"
-import { failuresOf, incremental, readAll, refusal, samplesOf } from "./readMock.ts"
+import { choices } from "../choices.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { runs } from "../support/runs.ts"
+import {
+  checkpoints,
+  failuresOf,
+  incremental,
+  minutesOf,
+  numbers,
+  onRange,
+  rangeRequests,
+  readAll,
+  refusal,
+  samplesOf,
+  story
+} from "./readMock.ts"
 
 describe("a selector of several metrics", () => {
   it.effect.each(['{job="x"}', '{__name__=~"m.*"}'])(
@@ -35,5 +49,65 @@ describe("a selector of several metrics", () => {
         assert.strictEqual(failuresOf(events), "")
         assert.strictEqual(samplesOf(events).size, 40)
       })
+  )
+})
+
+const duplicate =
+  'found duplicate series for the match group {x="1"} on the right hand-side of the operation: [{y="1"}, {y="2"}];many-to-many matching not allowed: matching labels must be unique on one side'
+
+describe("an expression that fails at some points", () => {
+  // The mock evaluates selectors only.
+  const queries = [{ name: "q", expression: "m" }]
+
+  /** A read of the query, of which the server refuses some ranges, given in minutes. */
+  const readOf = (points: number, fails: (first: number, last: number) => boolean) =>
+    readAll(incremental("q"), {
+      series: gauge("m", points),
+      points,
+      config: { queries },
+      mock: {
+        faults: onRange(({ from, points }) =>
+          fails(from, from + points - 1) ? refusal(422, duplicate) : undefined
+        )
+      }
+    })
+
+  it.effect.prop(
+    "is read up to the first of them, and its stream fails there",
+    { choices },
+    ({ choices }) =>
+      Effect.gen(function* () {
+        const points = choices.between(1, 400)
+        const bad = Array.from({ length: choices.between(1, 4) }, () => choices.between(0, points - 1))
+        const first = Math.min(...bad)
+        const { events, mock } = yield* readOf(points, (from, last) =>
+          bad.some((minute) => from <= minute && minute <= last)
+        )
+        assert.deepStrictEqual(minutesOf(events), numbers(0, first - 1))
+        assert.strictEqual(
+          failuresOf(events),
+          `The expression of the query q fails: http://mock/api/v1/query_range returned HTTP 422: ${duplicate}. ` +
+            `It does so at ${iso(start + first * minute)}, and the stream ends before this point. One side of the operator has several ` +
+            "series with the same values of the labels that are matched: aggregate it with sum by (…), match more labels with on (…), " +
+            "or use group_left or group_right if the other side has one series for them."
+        )
+        // The next sync resumes there.
+        assert.strictEqual(
+          checkpoints(events).at(-1)?.time,
+          first === 0 ? undefined : iso(start + (first - 1) * minute)
+        )
+        assert.isBelow(rangeRequests(mock).length, 40)
+      }),
+    { arbitrary: { runs: runs(30, 300) } }
+  )
+
+  it.effect("is complete if it fails only for ranges", () =>
+    Effect.gen(function* () {
+      // Prometheus refuses series with the same labels in a response, although they have no point in common.
+      const { events } = yield* readOf(300, (from, last) => from <= 99 && 100 <= last)
+      assert.strictEqual(failuresOf(events), "")
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 299))
+      assert.match(story(events), /Completed$/)
+    })
   )
 })
