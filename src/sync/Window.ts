@@ -10,7 +10,7 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { Response } from "./BlockSource.ts"
-import { cutBySize, splitIntoLists } from "./metricParts.ts"
+import { MAX_SPLITS, splitDense } from "./metricParts.ts"
 import type { ReadEvent } from "./ReadEvent.ts"
 import { type Halves, hasSeveralMetrics, MAX_SPLIT_DEPTH, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount } from "./TimeGrid.ts"
@@ -26,12 +26,6 @@ import {
   type Window,
   type WindowContext
 } from "./windowRequests.ts"
-
-/**
- * The most splits of the series of a stream. Each split adds a request to every window. Splits by metric that the server requires do
- * not count: there are fewer than metrics.
- */
-const MAX_SPLITS = 2000
 
 /** The events of a window. */
 export type WindowEvent =
@@ -183,23 +177,17 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
 /** How many points of a group's metrics to read at once, if there are that many. */
 const POINTS_OF_METRICS = FIRST_POINTS
 
-/** A group is read in parts if that many points would have more than this multiple of the target number of samples. */
-const MANY_TARGETS = 4
-
-/**
- * If a response has very many series of several metrics, later windows request them in parts. Every response repeats the labels of
- * its series, so parts with many points take fewer bytes than all series with few points.
- */
+/** If a response has very many series of several metrics, later windows request them in parts. */
 const splitIntoMetrics = ({ context, ledger }: OpenWindow, range: GridRange, part: SeriesPart): void => {
   const { lastMillis, limits } = context
-  if (!hasSeveralMetrics(part) || part.halves !== undefined) return
   const left = pointCount({ ...range, firstMillis: range.lastMillis + range.stepMillis, lastMillis })
-  const wanted = Math.min(POINTS_OF_METRICS, left)
   const points = pointCount(range)
-  if (ledger.samples * wanted <= MANY_TARGETS * limits.targetSamples * points) return
-  const most = (limits.targetSamples * points) / wanted
-  const lists = cutBySize(part.metrics, (metric) => ledger.samplesByMetric.get(metric) ?? 0, most)
-  if (lists.length <= MAX_SPLITS) splitIntoLists(part, lists)
+  splitDense(
+    part,
+    (metric) => (ledger.samplesByMetric.get(metric) ?? 0) / points,
+    Math.min(POINTS_OF_METRICS, left),
+    limits.targetSamples
+  )
 }
 
 /**
