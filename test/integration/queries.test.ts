@@ -422,24 +422,38 @@ describeEachConcurrently(
   prometheusServers,
   "queries on a real $name with a low --query.max-samples",
   ({ make }) => {
-    it.live("are split in time, and plain selectors by series", () =>
+    it.live.each([
+      // A rate loads all samples of its range, and a selector one sample of each series: of 8, 6 and 8 series.
+      {
+        maxSamples: 70,
+        name: "rates",
+        expression: "sum by (job) (rate(http_requests_total[5m]))",
+        log: /rates: .* Requesting \d+ points? at once instead of \d+\./
+      },
+      {
+        maxSamples: 7,
+        name: "plain",
+        expression: '{__name__=~"http_request.*|node_.*"}',
+        log: /plain: .* Requesting its series \{__name__=~.*\} apart from the others\./
+      },
+      {
+        maxSamples: 3,
+        name: "labelled",
+        expression: 'http_requests_total{job=~".+"}',
+        log: /labelled: .* Requesting its series \{code=~?.*\} apart from the others\./
+      }
+    ])("are split in time, and plain selectors by name and labels: $name", ({ log, maxSamples, ...one }) =>
       Effect.gen(function* () {
-        const { baseUrl } = yield* make({ series, flags: ["--query.max-samples=70"] })
+        const { baseUrl } = yield* make({ series, flags: [`--query.max-samples=${maxSamples}`] })
         const files = yield* connector.workspace
-        const queries = [
-          { name: "rates", expression: "sum by (job) (rate(http_requests_total[5m]))" },
-          { name: "plain", expression: '{__name__=~"http_request.*|node_.*"}' }
-        ]
-        const config = { base_url: baseUrl, ...range, step: 300, metrics: { exclude: ["*"] }, queries }
-        const catalog = connector.catalogOf("rates", "plain")
-        const low = yield* connector.read(files, config, catalog)
+        const config = { base_url: baseUrl, ...range, step: 300, metrics: { exclude: ["*"] }, queries: [one] }
+        const low = yield* connector.read(files, config, connector.catalogOf(one.name))
         assert.deepStrictEqual([low.code, low.errors], [0, []])
-        assert.match(low.logs.join("\n"), /rates: .*Requesting \d+ points at once instead of/)
-        for (const one of queries) {
-          const expected = yield* Effect.promise(() => valuesOf(baseUrl, { ...one, step: 300 }))
-          assert.isAbove(expected.size, 100)
-          assert.deepStrictEqual(byKey(low.records, one.name), expected, one.name)
-        }
+        assert.match(low.logs.join("\n"), log)
+        const { baseUrl: unlimited } = yield* make({ series })
+        const expected = yield* Effect.promise(() => valuesOf(unlimited, { ...one, step: 300 }))
+        assert.isAbove(expected.size, 100)
+        assert.deepStrictEqual(byKey(low.records, one.name), expected)
       })
     )
   }
