@@ -82,7 +82,8 @@ export const MAX_SPLITS = 2000
 
 /**
  * Splits a part of several metrics if `wanted` points have more samples than a response should have. Every response repeats the
- * labels of its series, so parts with many points take fewer bytes, in as many requests, than all series with few points. `densityOf` is the number of samples per point.
+ * labels of its series, so parts with many points take fewer bytes, in as many requests, than all series with few points.
+ * `densityOf` is the number of samples per point.
  */
 export const splitDense = (
   part: SeriesPart,
