@@ -1,0 +1,96 @@
+/** Decodes a streamed response, `ChunkedReadResponse` messages in frames, while it arrives. */
+import type { SampleBlock, Series } from "../../samples/Sample.ts"
+import type { SeriesCache } from "../../samples/Series.ts"
+import type { TimeRange } from "../RangeQuery.ts"
+import { BitReader } from "./BitReader.ts"
+import { decodeChunk } from "./chunks.ts"
+import { FrameReader } from "./FrameReader.ts"
+import { ProtobufReader } from "./ProtobufReader.ts"
+import { SampleMerger } from "./SampleMerger.ts"
+import { type Range, SeriesReader } from "./SeriesReader.ts"
+
+/** How a response is decoded. */
+export interface ReadDecoding {
+  /** Samples outside of it are left out: servers may send complete chunks. Both ends are included. */
+  readonly range: TimeRange
+  /** The series of earlier responses to the same query. */
+  readonly series: SeriesCache | undefined
+  readonly excludedLabels: ReadonlySet<string>
+}
+
+/** Decodes one response: `push` every chunk, then `finish`. Both throw a `RemoteReadError`. */
+export class ChunkedDecoder {
+  private readonly frames = new FrameReader()
+  private readonly bits = new BitReader()
+  private readonly seriesReader: SeriesReader
+  private readonly merger: SampleMerger
+  private series: Series | undefined
+  private failure: unknown
+
+  constructor({ excludedLabels, range, series }: ReadDecoding) {
+    this.seriesReader = new SeriesReader(series, excludedLabels)
+    this.merger = new SampleMerger(range)
+  }
+
+  /** Takes the next bytes of the body and returns the blocks that they completed. */
+  push(chunk: Uint8Array): ReadonlyArray<SampleBlock> {
+    return this.attempt(() => {
+      for (const frame of this.frames.push(chunk)) this.readFrame(new ProtobufReader(frame))
+    })
+  }
+
+  /** To be called at the end of the body. Returns the last blocks. */
+  finish(): ReadonlyArray<SampleBlock> {
+    return this.attempt(() => {
+      this.frames.finish()
+      this.merger.finish()
+    })
+  }
+
+  /** After a failure, nothing that follows is read. */
+  private attempt(read: () => void): ReadonlyArray<SampleBlock> {
+    if (this.failure !== undefined) throw this.failure
+    try {
+      read()
+      return this.merger.take()
+    } catch (error) {
+      this.failure = error
+      throw error
+    }
+  }
+
+  private readFrame(message: ProtobufReader): void {
+    for (let field = message.next(); field !== 0; field = message.next()) {
+      if (field === 1) this.readSeries(message.message())
+      else message.skip()
+    }
+  }
+
+  private readSeries(message: ProtobufReader): void {
+    const labels: Array<Range> = []
+    const chunks: Array<Range> = []
+    for (let field = message.next(); field !== 0; field = message.next()) {
+      if (field === 1) labels.push(message.range())
+      else if (field === 2) chunks.push(message.range())
+      else message.skip()
+    }
+    const series = this.seriesReader.read(message, labels)
+    if (series !== this.series) {
+      this.merger.begin(series)
+      this.series = series
+    }
+    for (const [start, end] of chunks) this.readChunk(message.at(start, end))
+  }
+
+  private readChunk(message: ProtobufReader): void {
+    let encoding = 0
+    let data: Range = [0, 0]
+    for (let field = message.next(); field !== 0; field = message.next()) {
+      if (field === 3) encoding = message.int64()
+      else if (field === 4) data = message.range()
+      else message.skip()
+    }
+    this.bits.load(message.bytes, ...data)
+    decodeChunk(encoding, this.bits, this.merger)
+  }
+}

@@ -1,0 +1,39 @@
+/** Float samples in columns, to which chunks are decoded. */
+import { HIGH } from "./BitReader.ts"
+
+/** Times and values, of which the bits are accessible too: a number may lose those of a NaN. */
+export class FloatColumns {
+  readonly times: Float64Array
+  readonly values: Float64Array
+  /** The halves of the values. */
+  readonly words: Uint32Array
+
+  constructor(capacity: number) {
+    this.times = new Float64Array(capacity)
+    this.values = new Float64Array(capacity)
+    this.words = new Uint32Array(this.values.buffer)
+  }
+
+  get capacity(): number {
+    return this.times.length
+  }
+
+  /** Copies samples from other columns, bit by bit. */
+  copy(source: FloatColumns, from: number, to: number, target: number): void {
+    this.times.set(source.times.subarray(from, to), target)
+    this.words.set(source.words.subarray(2 * from, 2 * to), 2 * target)
+  }
+
+  /** Writes one sample. */
+  set(index: number, time: number, high: number, low: number): void {
+    this.times[index] = time
+    this.words[2 * index + HIGH] = high
+    this.words[2 * index + 1 - HIGH] = low
+  }
+}
+
+/** Where the samples of a chunk are written. */
+export interface FloatTarget {
+  readonly columns: FloatColumns
+  readonly start: number
+}

@@ -1,0 +1,291 @@
+/**
+ * Turns the chunks of a series into blocks. Chunks come in the order of their first samples and may overlap. Samples are cut to
+ * the range, stale markers are left out, and of several samples at one time the first counts.
+ */
+import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
+import type { TimeRange } from "../RangeQuery.ts"
+import { HIGH, isStale } from "./BitReader.ts"
+import { FloatColumns, type FloatTarget } from "./FloatColumns.ts"
+import type { Counts, HistogramLayout } from "./HistogramLayout.ts"
+import { oversized } from "./RemoteReadError.ts"
+
+/** A float block is complete with so many samples, and the columns of blocks have at least twice as many. */
+const BLOCK_SAMPLES = 4096
+const COLUMN_SAMPLES = 8192
+
+/** A block of histograms is complete with so many buckets. */
+const BLOCK_BUCKETS = 20_000
+
+/** The most buckets of a chunk, each of which is an object. Servers begin another chunk long before. */
+const MAX_CHUNK_BUCKETS = 2_000_000
+
+/** Float samples that are held back: a later chunk may overlap them. */
+interface FloatRun {
+  readonly kind: "float"
+  columns: FloatColumns
+  from: number
+  to: number
+  /** Where the latest chunk begins: no later chunk begins before it. */
+  latest: number
+}
+
+/** The same of histograms. */
+interface HistogramRun {
+  readonly kind: "histogram"
+  times: Array<number>
+  histograms: Array<Histogram>
+  latest: number
+}
+
+type Run = FloatRun | HistogramRun
+
+/** One held sample, while overlapping chunks are merged. */
+type Item =
+  | { readonly time: number; readonly high: number; readonly low: number }
+  | { readonly time: number; readonly histogram: Histogram }
+
+/** Merges the chunks of one series after the other. */
+export class SampleMerger {
+  private readonly range: TimeRange
+  private series: Series | undefined
+  /** Runs in the order of time, which do not overlap. */
+  private held: Array<Run> = []
+  private columns = new FloatColumns(0)
+  /** The index after the used part of the columns. */
+  private next = 0
+  private blocks: Array<SampleBlock> = []
+
+  constructor(range: TimeRange) {
+    this.range = range
+  }
+
+  /** Starts another series. All chunks of the one before have been added. */
+  begin(series: Series): void {
+    this.finish()
+    this.series = series
+  }
+
+  /** To be called after the last chunk. */
+  finish(): void {
+    this.emitBefore(Number.POSITIVE_INFINITY)
+  }
+
+  /** The blocks that are complete, each once. */
+  take(): ReadonlyArray<SampleBlock> {
+    const { blocks } = this
+    this.blocks = []
+    return blocks
+  }
+
+  /** Adds a chunk of floats, which `decode` writes to where it is told; it returns their number. */
+  addFloats(decode: (room: (samples: number) => FloatTarget) => number): void {
+    let start = this.next
+    const count = decode((samples) => {
+      start = this.reserve(samples)
+      return { columns: this.columns, start }
+    })
+    const { columns } = this
+    const end = this.keep(columns, start, start + count)
+    if (end === start) return
+    const first = columns.times[start]!
+    const last = this.held.at(-1)
+    if (last === undefined || first > lastTime(last)) {
+      this.next = end
+      if (last?.kind === "float" && this.held.length === 1 && last.columns === columns && last.to === start) {
+        last.to = end
+        last.latest = start
+        if (start - last.from >= BLOCK_SAMPLES) {
+          this.emitFloats(last, last.from, start)
+          last.from = start
+        }
+      } else {
+        this.finish()
+        this.held.push({ kind: "float", columns, from: start, to: end, latest: start })
+      }
+    } else this.merge(first, itemsOf({ kind: "float", columns, from: start, to: end, latest: start }, first))
+  }
+
+  /** Adds a chunk of histograms. `decode` passes each of them to the callback. */
+  addHistograms(
+    decode: (onHistogram: (time: number, layout: HistogramLayout, counts: Counts) => void) => void
+  ): void {
+    const { endMillis, startMillis } = this.range
+    const times: Array<number> = []
+    const histograms: Array<Histogram> = []
+    let buckets = 0
+    decode((time, layout, counts) => {
+      if (time < startMillis || time > endMillis) return
+      const histogram = layout.render(counts)
+      buckets += histogram.buckets.length
+      if (buckets > MAX_CHUNK_BUCKETS) {
+        throw oversized(`a chunk of native histograms has more than ${MAX_CHUNK_BUCKETS} buckets`)
+      }
+      times.push(time)
+      histograms.push(histogram)
+    })
+    const [first] = times
+    if (first === undefined) return
+    const last = this.held.at(-1)
+    if (last === undefined || first > lastTime(last)) {
+      const isLong = last?.kind === "histogram" && bucketsOf(last.histograms) > BLOCK_BUCKETS
+      if (last?.kind === "histogram" && this.held.length === 1 && !isLong) {
+        last.latest = last.times.length
+        last.times.push(...times)
+        last.histograms.push(...histograms)
+      } else {
+        this.finish()
+        this.held.push({ kind: "histogram", times, histograms, latest: 0 })
+      }
+    } else this.merge(first, itemsOf({ kind: "histogram", times, histograms, latest: 0 }, first))
+  }
+
+  /** Room for so many samples after the held ones. Returns its first index. */
+  private reserve(samples: number): number {
+    const { columns, next } = this
+    if (columns.capacity - next >= samples) return next
+    const last = this.held.at(-1)
+    const isOpen = last?.kind === "float" && this.held.length === 1 && last.columns === columns
+    const kept = isOpen ? last.to - last.latest : 0
+    // A response with few samples needs few bytes.
+    const usual = Math.min(COLUMN_SAMPLES, Math.max(256, 2 * columns.capacity))
+    this.columns = new FloatColumns(Math.max(usual, kept + samples))
+    this.next = kept
+    if (isOpen) {
+      this.emitFloats(last, last.from, last.latest)
+      this.columns.copy(columns, last.latest, last.to, 0)
+      last.columns = this.columns
+      last.from = 0
+      last.latest = 0
+      last.to = kept
+    }
+    return kept
+  }
+
+  /** Removes stale markers and what is out of the range. Returns the end of what is left. */
+  private keep({ times, words }: FloatColumns, start: number, end: number): number {
+    const { endMillis, startMillis } = this.range
+    let kept = start
+    for (let i = start; i < end; i++) {
+      const time = times[i]!
+      const high = words[2 * i + HIGH]!
+      const low = words[2 * i + 1 - HIGH]!
+      if (time < startMillis || time > endMillis || isStale(high, low)) continue
+      if (kept < i) {
+        times[kept] = time
+        words[2 * kept + HIGH] = high
+        words[2 * kept + 1 - HIGH] = low
+      }
+      kept++
+    }
+    return kept
+  }
+
+  /** Merges a chunk with the held samples from its first one on. */
+  private merge(first: number, items: ReadonlyArray<Item>): void {
+    this.emitBefore(first)
+    const held = this.held.flatMap((run) => itemsOf(run, first))
+    // The sort is stable, so that a held sample comes before a new one of the same time.
+    const sorted = [...held, ...items].sort((a, b) => a.time - b.time)
+    this.held = runsOf(sorted.filter((item, i) => i === 0 || item.time > sorted[i - 1]!.time))
+  }
+
+  /** Emits the held samples before a time. */
+  private emitBefore(time: number): void {
+    const { held } = this
+    this.held = []
+    for (const run of held) {
+      if (run.kind === "float") {
+        let end = run.to
+        if (run.columns.times[end - 1]! >= time) {
+          end = run.from
+          while (run.columns.times[end]! < time) end++
+        }
+        this.emitFloats(run, run.from, end)
+        run.from = end
+        if (end < run.to) this.held.push(run)
+      } else {
+        const found = run.times.findIndex((own) => own >= time)
+        const end = found < 0 ? run.times.length : found
+        this.emitHistograms(run, end)
+        if (end < run.times.length) {
+          this.held.push({
+            kind: "histogram",
+            times: run.times.slice(end),
+            histograms: run.histograms.slice(end),
+            latest: 0
+          })
+        }
+      }
+    }
+  }
+
+  private emitFloats({ columns }: FloatRun, from: number, to: number): void {
+    if (from === to) return
+    const block: NumberBlock = {
+      _tag: "NumberBlock",
+      series: this.series!,
+      length: to - from,
+      times: columns.times.subarray(from, to),
+      values: columns.values.subarray(from, to)
+    }
+    this.blocks.push(block)
+  }
+
+  private emitHistograms({ histograms, times }: HistogramRun, to: number): void {
+    if (to === 0) return
+    const block: HistogramBlock = {
+      _tag: "HistogramBlock",
+      series: this.series!,
+      length: to,
+      times: Float64Array.from(times.slice(0, to)),
+      histograms: histograms.slice(0, to)
+    }
+    this.blocks.push(block)
+  }
+}
+
+const lastTime = (run: Run): number =>
+  run.kind === "float" ? run.columns.times[run.to - 1]! : run.times.at(-1)!
+
+const bucketsOf = (histograms: ReadonlyArray<Histogram>): number =>
+  histograms.reduce((sum, { buckets }) => sum + buckets.length, 0)
+
+/** The samples of a run from a time on. */
+const itemsOf = (run: Run, first: number): Array<Item> => {
+  const items: Array<Item> = []
+  if (run.kind === "float") {
+    const { times, words } = run.columns
+    for (let i = run.from; i < run.to; i++) {
+      if (times[i]! < first) continue
+      items.push({ time: times[i]!, high: words[2 * i + HIGH]!, low: words[2 * i + 1 - HIGH]! })
+    }
+  } else {
+    run.times.forEach((time, i) => {
+      if (time >= first) items.push({ time, histogram: run.histograms[i]! })
+    })
+  }
+  return items
+}
+
+/** Samples as runs of one kind each. */
+const runsOf = (items: ReadonlyArray<Item>): Array<Run> => {
+  const runs: Array<Run> = []
+  for (const item of items) {
+    let run = runs.at(-1)
+    if ("histogram" in item) {
+      if (run?.kind !== "histogram") {
+        run = { kind: "histogram", times: [], histograms: [], latest: 0 }
+        runs.push(run)
+      }
+      run.times.push(item.time)
+      run.histograms.push(item.histogram)
+    } else {
+      if (run?.kind !== "float") {
+        run = { kind: "float", columns: new FloatColumns(items.length), from: 0, to: 0, latest: 0 }
+        runs.push(run)
+      }
+      run.columns.set(run.to++, item.time, item.high, item.low)
+    }
+  }
+  return runs
+}

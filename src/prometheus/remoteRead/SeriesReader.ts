@@ -1,0 +1,57 @@
+/** Reads the labels of the series in a response. */
+import type { Series } from "../../samples/Sample.ts"
+import { canonicalLabels, DecodedSeries, type SeriesCache } from "../../samples/Series.ts"
+import type { ProtobufReader } from "./ProtobufReader.ts"
+import { oversized } from "./RemoteReadError.ts"
+
+/** The longest labels of a series, in bytes: every one of its records repeats them. */
+const MAX_LABEL_BYTES = 1024 * 1024
+
+/** A message's place in the bytes. */
+export type Range = readonly [start: number, end: number]
+
+/** Reads series, each of them once. */
+export class SeriesReader {
+  private readonly cache: SeriesCache | undefined
+  private readonly excludedLabels: ReadonlySet<string>
+  private current: { readonly key: string; readonly series: Series } | undefined
+
+  /** `cache` has the series of earlier responses to the same query. `excludedLabels` are removed from every series. */
+  constructor(cache: SeriesCache | undefined, excludedLabels: ReadonlySet<string>) {
+    this.cache = cache
+    this.excludedLabels = excludedLabels
+  }
+
+  /** The series with the labels at these places. The same object as for the message before, if the labels are the same. */
+  read(message: ProtobufReader, labels: ReadonlyArray<Range>): Series {
+    const bytes = Buffer.from(message.bytes.buffer, message.bytes.byteOffset, message.bytes.byteLength)
+    // Labels are messages, which contain the lengths of their texts: no other labels have the same bytes.
+    let key = ""
+    for (const [start, end] of labels) key += bytes.toString("latin1", start, end)
+    if (key.length > MAX_LABEL_BYTES) {
+      throw oversized(`a series has labels of ${key.length} bytes, and at most ${MAX_LABEL_BYTES} are read`)
+    }
+    if (this.current?.key === key) return this.current.series
+    let series = this.cache?.get(key)
+    if (series === undefined) {
+      const described = new DecodedSeries()
+      const pairs = labels.map(([start, end]) => labelOf(message.at(start, end)))
+      described.describe(canonicalLabels(pairs), this.excludedLabels)
+      series = described
+      this.cache?.add(key, series, key.length)
+    }
+    this.current = { key, series }
+    return series
+  }
+}
+
+const labelOf = (message: ProtobufReader): readonly [name: string, value: string] => {
+  let name = ""
+  let value = ""
+  for (let field = message.next(); field !== 0; field = message.next()) {
+    if (field === 1) name = message.string()
+    else if (field === 2) value = message.string()
+    else message.skip()
+  }
+  return [name, value]
+}
