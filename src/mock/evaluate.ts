@@ -1,6 +1,7 @@
 /**
- * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, `time()`, and the query that asks in which
- * parts of a range metrics have samples; with Prometheus' rules for which sample is used at a point in time.
+ * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, `time()`, and the queries that ask how many
+ * series metrics have, and in which parts of a range they have samples; with Prometheus' rules for which sample is used at a point
+ * in time.
  */
 import { Iterable, Result } from "effect"
 import * as Matcher from "../promql/Matcher.ts"
@@ -11,11 +12,12 @@ import { parseDuration } from "./parameters.ts"
 import { compileFullMatch, MAX_WEIGHT, weightOf } from "./regexp.ts"
 
 /**
- * A query that the mock can evaluate: a selector, `count(…)` of one, `time()`, the time of evaluation in seconds, or
- * `count by (__name__) (last_over_time(selector[duration]))`.
+ * A query that the mock can evaluate: a selector, `count(…)` of one, `time()`, the time of evaluation in seconds,
+ * `count by (__name__) (selector)`, or `count by (__name__) (last_over_time(selector[duration]))`.
  */
 export type Query =
   | { readonly _tag: "Selector" | "Count"; readonly selector: Selector }
+  | { readonly _tag: "CountByName"; readonly selector: Selector }
   | { readonly _tag: "CountOver"; readonly selector: Selector; readonly windowMillis: number }
   | { readonly _tag: "Time" }
 
@@ -58,6 +60,7 @@ const notMetric = /^(?:inf|nan|bool|on|ignoring|group_left|group_right|atan2)$/i
 const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
 const countCall = /^\s*count\s*\((.*)\)\s*$/is
 const countOverCall = /^count by \(__name__\) \(last_over_time\((.*)\[(\w+)\]\)\)$/s
+const countByNameCall = /^count by \(__name__\) \((.*)\)$/s
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
 
 /**
@@ -75,14 +78,25 @@ export const parseQuery = (text: string, modern = false): Result.Result<Query, s
       windowMillis
     }))
   }
+  const byName = countByNameCall.exec(text)?.[1]
+  if (byName !== undefined) return countOf("CountByName", text, byName, modern)
   const counted = countCall.exec(text)?.[1]
-  if (counted === undefined) {
-    return Result.map(parseVector(text, modern), (selector) => ({ _tag: "Selector", selector }))
-  }
-  const before = text.indexOf("(") + 1
+  return counted === undefined
+    ? Result.map(parseVector(text, modern), (selector) => ({ _tag: "Selector", selector }))
+    : countOf("Count", text, counted, modern)
+}
+
+/** Parses the selector within the last parentheses of a count. */
+const countOf = (
+  _tag: "Count" | "CountByName",
+  text: string,
+  counted: string,
+  modern: boolean
+): Result.Result<Query, string> => {
+  const before = text.indexOf("(", _tag === "Count" ? 0 : text.indexOf(")")) + 1
   return Result.mapBoth(parseVector(counted, modern), {
     onFailure: (message) => message.replace(/^1:(\d+)/, (_, column) => `1:${Number(column) + before}`),
-    onSuccess: (selector) => ({ _tag: "Count", selector })
+    onSuccess: (selector) => ({ _tag, selector })
   })
 }
 
@@ -206,7 +220,12 @@ export function* evaluate(
     return
   }
   if (query._tag === "CountOver") {
-    yield* countOver(select(database, query.selector), grid, query.windowMillis, options)
+    const series = select(database, query.selector).map(withoutStale)
+    yield* countByName(series, grid, { ...options, lookbackMillis: query.windowMillis })
+    return
+  }
+  if (query._tag === "CountByName") {
+    yield* countByName(select(database, query.selector), grid, options)
     return
   }
   const selected = Iterable.map(select(database, query.selector), (series) => range(series, grid, options))
@@ -258,18 +277,15 @@ const count = (selected: Iterable<ResultSeries>): ResultSeries => {
   return { labels: [], times, values, loaded: counted + counting }
 }
 
-/** For each name, how many series have a sample in the window before each point at which any has. */
-function* countOver(
+/** For each name, how many series have a value at each point at which any has. */
+function* countByName(
   selected: ReadonlyArray<MockSeries>,
   grid: Grid,
-  windowMillis: number,
   options: EvaluateOptions
 ): Generator<ResultSeries> {
   const byName = Map.groupBy(selected, ({ labels }) => labelValue(labels, METRIC_NAME))
   for (const [name, all] of [...byName].sort(([a], [b]) => byBytes(a, b))) {
-    const found = count(
-      all.map((series) => range(withoutStale(series), grid, { ...options, lookbackMillis: windowMillis }))
-    )
+    const found = count(all.map((series) => range(series, grid, options)))
     if (found.times.length > 0) yield { ...found, labels: [[METRIC_NAME, name]] }
   }
 }

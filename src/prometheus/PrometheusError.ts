@@ -21,6 +21,8 @@ export interface ErrorPolicy {
   readonly splitBy?: "time" | "series"
   /** Whether the server may refuse these points because its own data is damaged: the others can then still be read. */
   readonly mayBeDamage?: boolean
+  /** Whether it is certain points that fail, and not the size of the request: the points before the first one can be read. */
+  readonly isOfPoints?: boolean
   /** What fails after all retries and splits. */
   readonly onExhausted: "stream" | "sync"
   readonly attribution: ErrorAttribution
@@ -211,6 +213,13 @@ const policies = tableOf({
   InvalidQuery: {
     ...failsStream,
     advice: "Check selector, and whether this server supports the syntax."
+  },
+  /** The expression of a query is valid, and has no value at some points. */
+  FailedExpression: {
+    ...splits,
+    splitBy: "time",
+    isOfPoints: true,
+    advice: "Correct the expression."
   },
   Refused: {
     ...splits,

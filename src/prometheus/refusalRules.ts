@@ -270,6 +270,36 @@ export const rules: ReadonlyArray<Rule> = [
     words: [/\d: parse error: /i, /parse error at char/i, /parse error: unexpected /i],
     reason: "InvalidQuery"
   },
+  // Errors of the evaluation, by Prometheus and by VictoriaMetrics. They may depend on the time.
+  {
+    statuses: ofQueries,
+    words: [
+      /duplicate (time )?series (for the match group|on the (left|right) side)/i,
+      /multiple matches for labels/i,
+      /many-to-many matching not allowed/i
+    ],
+    reason: "FailedExpression",
+    advice:
+      "One side of the operator has several series with the same values of the labels that are matched: aggregate it with sum by (…), match more labels with on (…), or use group_left or group_right if the other side has one series for them."
+  },
+  {
+    statuses: ofQueries,
+    words: [/vector cannot contain metrics with the same label ?set/i, /duplicate output time ?series/i],
+    reason: "FailedExpression",
+    advice:
+      "Two series of the result have the same labels: select one metric only, aggregate with sum by (…), or do not overwrite the label that distinguishes them."
+  },
+  {
+    statuses: ofQueries,
+    words: [
+      /\bscalar value \S{1,40} (over|under)flows/i,
+      /\b(parameter|ratio) value is NaN/i,
+      /invalid (smoothing|trend) factor/i
+    ],
+    reason: "FailedExpression",
+    advice:
+      "A parameter of a function has no usable value at this time: use a number, or give it a value with scalar(… or vector(1))."
+  },
 
   // ---- any limit whose words are not known ------------------------------------------------------------------
   { statuses: ofQueries, words: anyLimit, hasError: true, reason: "TooLarge" },
@@ -285,6 +315,7 @@ export const rules: ReadonlyArray<Rule> = [
       /unexpected (character|identifier|token|left|right)\b/i,
       /error parsing regexp/i,
       /invalid regexp?\b/i,
+      /invalid (regular expression|(source|destination) label name) in label_/i,
       /(cannot|failed to|could not|unable to) (parse|compile) (the )?(query|promql|regexp?|regular expression|selector|matchers?|expression)\b(?! (range|res|time|dur|step))/i,
       /must contain at least one non-empty matcher/i,
       /invalid expression type/i

@@ -3,6 +3,7 @@ import { Context, type Effect, type Scope, type Stream } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
+import type { SeriesCounts } from "./countByMetric.ts"
 import type { PartIndex, SeriesPart } from "./SeriesPart.ts"
 import type { StreamDefinition } from "./StreamDefinition.ts"
 import type { GridRange } from "./TimeGrid.ts"
@@ -16,6 +17,14 @@ export interface StreamSource {
   readonly metrics: ReadonlySet<string> | undefined
   /** Its series, if they are of several metrics or need several requests. Evaluated before the first request. */
   readonly series?: Effect.Effect<SeriesPart, PrometheusError>
+  /**
+   * How many series the metrics of a part have at a time. They are an estimate. Fails if the server does not count them. Undefined
+   * if it never does.
+   */
+  readonly countSeries?: (
+    timeMillis: number,
+    part: SeriesPart
+  ) => Effect.Effect<SeriesCounts, PrometheusError>
   /**
    * The times that the samples of a response for a range may have: a `WindowLedger` rejects all others. Stored samples, which may
    * have any time, are on a grid of one millisecond. The halves of a range cover it without a gap.

@@ -8,6 +8,7 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
+import { countByMetric } from "./countByMetric.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
 import { listedOnce } from "./listedOnce.ts"
@@ -76,6 +77,13 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           expect: (range) => range,
           request: (range, matchers) =>
             Effect.flatMap(backend, ({ latestSample }) => query(range, latestSample(selectorOf(matchers)))),
+          countSeries: (timeMillis, { matchers, metrics }) =>
+            Effect.provide(
+              Effect.flatMap(backend, ({ latestSample }) =>
+                countByMetric(latestSample(selectorOf(matchers)), timeMillis, new Set(metrics))
+              ),
+              services
+            ),
           mayMoveStart,
           closeTo: (point, matchers) => {
             const selector = selectorOf(matchers)

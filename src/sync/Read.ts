@@ -13,6 +13,7 @@ import { allSourcesRespond } from "./allSourcesRespond.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { SEARCHED_POINTS } from "./beginning.ts"
 import { Damage } from "./Damage.ts"
+import { firstSize } from "./firstWindow.ts"
 import { makePlan } from "./makePlan.ts"
 import type { StreamPlan, StreamRequest } from "./plan.ts"
 import * as QueryRangeSource from "./QueryRangeSource.ts"
@@ -23,7 +24,7 @@ import type { StateReader } from "./StateStore.ts"
 import { definitionOf } from "./StreamDefinition.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { type WindowEvent, windowEvents } from "./Window.ts"
-import { initialWithin, ServerLimits } from "./WindowSize.ts"
+import { ServerLimits } from "./WindowSize.ts"
 import { requestAhead, type WindowContext } from "./windowRequests.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
@@ -110,7 +111,7 @@ const readStream = (
     const scope = yield* Effect.scope
     const damage = new Damage()
     const series = yield* source.series ?? Effect.succeed(new SeriesPart())
-    const context: WindowContext = {
+    const unsized: Omit<WindowContext, "size"> = {
       ...shared,
       stream,
       source,
@@ -119,13 +120,13 @@ const readStream = (
       retries: retryPolicy(maxRetries, `${stream}: `).pipe(
         Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
       ),
-      size: yield* Ref.make(initialWithin(shared.limits.mostPoints, series.metrics?.length)),
       sizeLearned: yield* Latch.make(),
       hasResponded: yield* Ref.make(false),
       damage,
       lastMillis: range.lastMillis,
       answered: {}
     }
+    const context: WindowContext = { ...unsized, size: yield* Ref.make(yield* firstSize(unsized, range)) }
     explainEmpty = source.explainEmpty
     /** A source of the server may be away without a word in the responses. */
     const checkSources = allSourcesRespond(source.missing)

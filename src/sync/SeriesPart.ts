@@ -48,6 +48,10 @@ export class SeriesPart {
   }
 }
 
+/** The parts that are not split, in the order of requests. */
+export const leavesOf = (part: SeriesPart): ReadonlyArray<SeriesPart> =>
+  part.halves === undefined ? [part] : part.halves.flatMap(leavesOf)
+
 /**
  * The label names and label values of a part, as the server lists them. A superfluous name causes empty responses, and a
  * missing name causes parts that cannot be split.

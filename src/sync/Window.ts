@@ -10,7 +10,7 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { Response } from "./BlockSource.ts"
-import { cutBySize, splitIntoLists } from "./metricParts.ts"
+import { MAX_SPLITS, splitDense } from "./metricParts.ts"
 import type { ReadEvent } from "./ReadEvent.ts"
 import { type Halves, hasSeveralMetrics, MAX_SPLIT_DEPTH, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount } from "./TimeGrid.ts"
@@ -26,12 +26,6 @@ import {
   type Window,
   type WindowContext
 } from "./windowRequests.ts"
-
-/**
- * The most splits of the series of a stream. Each split adds a request to every window. Splits by metric that the server requires do
- * not count: there are fewer than metrics.
- */
-const MAX_SPLITS = 2000
 
 /** The events of a window. */
 export type WindowEvent =
@@ -183,23 +177,17 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
 /** How many points of a group's metrics to read at once, if there are that many. */
 const POINTS_OF_METRICS = FIRST_POINTS
 
-/** A group is read in parts if that many points would have more than this multiple of the target number of samples. */
-const MANY_TARGETS = 4
-
-/**
- * If a response has very many series of several metrics, later windows request them in parts. Every response repeats the labels of
- * its series, so parts with many points take fewer bytes than all series with few points.
- */
+/** If a response has very many series of several metrics, later windows request them in parts. */
 const splitIntoMetrics = ({ context, ledger }: OpenWindow, range: GridRange, part: SeriesPart): void => {
   const { lastMillis, limits } = context
-  if (!hasSeveralMetrics(part) || part.halves !== undefined) return
   const left = pointCount({ ...range, firstMillis: range.lastMillis + range.stepMillis, lastMillis })
-  const wanted = Math.min(POINTS_OF_METRICS, left)
   const points = pointCount(range)
-  if (ledger.samples * wanted <= MANY_TARGETS * limits.targetSamples * points) return
-  const most = (limits.targetSamples * points) / wanted
-  const lists = cutBySize(part.metrics, (metric) => ledger.samplesByMetric.get(metric) ?? 0, most)
-  if (lists.length <= MAX_SPLITS) splitIntoLists(part, lists)
+  splitDense(
+    part,
+    (metric) => (ledger.samplesByMetric.get(metric) ?? 0) / points,
+    Math.min(POINTS_OF_METRICS, left),
+    limits.targetSamples
+  )
 }
 
 /**
@@ -250,15 +238,15 @@ const inParts = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Events, PrometheusError> {
   // It was requested before an earlier window was split.
   if (part.halves !== undefined) return eventsOf(window, range, part)
-  const { action, mayBeDamage, splitBy } = refusal.policy
+  const { action, isOfPoints, mayBeDamage, splitBy } = refusal.policy
   const points = pointCount(range)
   if (action === "retry") window.isStubborn = true
   if (refusal.reason === "UnexpectedSample") window.isMoved = true
   const { damage, stream } = window.context
   const log = (what: string) => {
     const text = `${stream}: ${refusal.summary} ${what}`
-    // Every damaged point would have its own lines.
-    return damage.isEmpty ? Effect.logInfo(text) : Effect.logDebug(text)
+    // Every damaged point would have its own lines. The first point that fails is named in the end.
+    return damage.isEmpty && !isOfPoints ? Effect.logInfo(text) : Effect.logDebug(text)
   }
   if (mayBeDamage && points > 1 && damage.isLongBefore(range, part)) {
     if (yield* isHole(window, range, part)) return yield* leaveOut(window, range, part, refusal)
@@ -276,6 +264,8 @@ const inParts = Effect.fnUntraced(function* (
     }
     if (points === 1) return yield* isolated(window, range, part, refusal)
   }
+  // Smaller requests would not avoid it.
+  if (isOfPoints) return earlierAndLater(window, range, part)
   if (mayBeDamage !== true || isForSize(window, points)) {
     window.limit = Math.min(window.limit, Math.ceil(points / 2))
   }
@@ -307,7 +297,7 @@ const splitSeries = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Halves | undefined, PrometheusError> {
   const { damage, hasResponded, permits, source, splits } = window.context
   const { action, mayBeDamage } = refusal.policy
-  if (refusal.reason === "UnexpectedSample") return undefined
+  if (refusal.reason === "UnexpectedSample" || refusal.policy.isOfPoints) return undefined
   // If the server is too slow for one point and has never responded, the series are not the reason.
   if (action === "retry" && mayBeDamage !== true && !(yield* Ref.get(hasResponded))) return undefined
   if (mayBeDamage && damage.isWideAt(range.firstMillis)) return undefined
@@ -343,7 +333,13 @@ const isolated = Effect.fnUntraced(function* (
   part: SeriesPart,
   refusal: PrometheusError
 ): Effect.fn.Return<Events, PrometheusError> {
-  const { action, mayBeDamage } = refusal.policy
+  const { action, isOfPoints, mayBeDamage } = refusal.policy
+  if (isOfPoints) {
+    return yield* because(
+      refusal,
+      `It does so at ${formatTime(range.lastMillis)}, and the stream ends before this point.`
+    )
+  }
   const series = part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`
   const failure = because(
     refusal,

@@ -49,10 +49,10 @@ export const initial: WindowSize = {
   isGrowing: true
 }
 
-/** A stream with more metrics starts with a smaller window. */
+/** If requests have more metrics, the first window is smaller. */
 const FIRST_METRICS = 100
 
-/** The size of the first window of a stream with so many metrics, on a server that accepts no more than `mostPoints`. */
+/** The size of the first window of a stream with so many metrics in a request, on a server that accepts no more than `mostPoints`. */
 export const initialWithin = (mostPoints: number, metrics = 1): WindowSize => ({
   ...initial,
   points: Math.max(

@@ -45,6 +45,7 @@ export const groupSource = (
       for (const name of names) known.add(name)
       return partOfLists(cutNames(names, nameLimitsOf(yield* kind)))
     }),
+    ...(source.countSeries === undefined ? {} : { countSeries: source.countSeries }),
     expect: source.expect,
     request: (range, matchers) =>
       known.size === 0

@@ -4,7 +4,7 @@
  */
 import type { BackendKind } from "../prometheus/Backend.ts"
 import { exactPattern } from "../promql/valuePattern.ts"
-import { partOfMetrics, type SeriesPart } from "./SeriesPart.ts"
+import { hasSeveralMetrics, partOfMetrics, type SeriesPart } from "./SeriesPart.ts"
 
 /** The maximum number of characters of all names in a query. If a server refuses them, `Window.ts` sends fewer. */
 const MAX_CHARACTERS = 500_000
@@ -68,8 +68,34 @@ export const partOfLists = (lists: ReadonlyArray<ReadonlyArray<string>>): Series
 }
 
 /** Splits a part into lists of its metrics. */
-export const splitIntoLists = (part: SeriesPart, lists: ReadonlyArray<ReadonlyArray<string>>): void => {
+const splitIntoLists = (part: SeriesPart, lists: ReadonlyArray<ReadonlyArray<string>>): void => {
   if (lists.length < 2) return
   const middle = Math.ceil(lists.length / 2)
   part.halves = [partOfLists(lists.slice(0, middle)), partOfLists(lists.slice(middle))]
+}
+
+/** A part is split if the wanted points would have more than this multiple of the target number of samples. */
+const MANY_TARGETS = 4
+
+/**
+ * The most splits of the series of a stream. Each split adds a request to every window. Splits by metric that the server requires do
+ * not count: there are fewer than metrics.
+ */
+export const MAX_SPLITS = 2000
+
+/**
+ * Splits a part of several metrics if `wanted` points have very many samples. Every response repeats the labels of its series, so
+ * parts with many points take fewer bytes than all series with few points. `densityOf` is the number of samples per point.
+ */
+export const splitDense = (
+  part: SeriesPart,
+  densityOf: (metric: string) => number,
+  wanted: number,
+  targetSamples: number
+): void => {
+  if (!hasSeveralMetrics(part) || part.halves !== undefined) return
+  const density = part.metrics.reduce((sum, metric) => sum + densityOf(metric), 0)
+  if (density * wanted <= MANY_TARGETS * targetSamples) return
+  const lists = cutBySize(part.metrics, densityOf, targetSamples / wanted)
+  if (lists.length <= MAX_SPLITS) splitIntoLists(part, lists)
 }

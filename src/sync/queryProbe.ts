@@ -21,14 +21,19 @@ const MAX_LABELS = 10_000
 interface Found {
   readonly labels: ReadonlySet<string>
   readonly series: number
+  /** Why some of the points have no result. */
+  readonly failure?: PrometheusError
 }
 
 /** An error of a query, with the name of the query. If the expression is wrong, the error says where, if that is known. */
 export const aboutQuery = (
   { expression: { doubt }, name }: QueryStream,
   error: PrometheusError
-): PrometheusError =>
-  error.reason === "InvalidQuery"
+): PrometheusError => {
+  if (error.reason === "FailedExpression") {
+    return error.saying(`The expression of the query ${name} fails: ${error.summary}`)
+  }
+  return error.reason === "InvalidQuery"
     ? new PrometheusError({
         reason: error.reason,
         summary: `The expression of the query ${name} is not valid: ${error.summary}`,
@@ -38,10 +43,15 @@ export const aboutQuery = (
             : `Correct the expression, or check whether this server supports it. It is not PromQL from ${doubt} on.`
       })
     : error
+}
+
+/** Errors that name the query. */
+const isNamed = ({ reason }: PrometheusError): boolean =>
+  reason === "InvalidQuery" || reason === "FailedExpression"
 
 /** The same, for any error that does not concern all streams. */
 const namingQuery = (query: QueryStream, error: PrometheusError): PrometheusError =>
-  error.reason === "InvalidQuery" || error.policy.onExhausted === "sync"
+  isNamed(error) || error.policy.onExhausted === "sync"
     ? error
     : error.saying(`The query ${query.name}: ${error.summary}`)
 
@@ -85,7 +95,12 @@ const evaluate = Effect.fnUntraced(function* (
       }),
       Effect.scoped,
       Effect.retry(retryPolicy(maxRetries, `${query.name}: `)),
-      Effect.mapError((error) => aboutQuery(query, error)),
+      Effect.mapError((error) => {
+        const named = aboutQuery(query, error)
+        return error.policy.isOfPoints && firstMillis === lastMillis
+          ? named.saying(`${named.summary} It does so at ${formatTime(lastMillis)}.`)
+          : named
+      }),
       Effect.map((found): Found => found)
     )
 })
@@ -102,8 +117,8 @@ const evaluateInParts = (
       const [earlier, later] = halve(range)
       return Effect.gen(function* () {
         const parts = [
-          yield* Effect.result(evaluateInParts(query, later)),
-          yield* Effect.result(evaluateInParts(query, earlier))
+          yield* Effect.result(evaluateInParts(query, earlier)),
+          yield* Effect.result(evaluateInParts(query, later))
         ]
         const found = parts.flatMap((part) => (part._tag === "Success" ? [part.success] : []))
         const failed = parts.flatMap((part) => (part._tag === "Failure" ? [part.failure] : []))
@@ -111,9 +126,11 @@ const evaluateInParts = (
         if (failure !== undefined && (found.length === 0 || failure.policy.splitBy === undefined)) {
           return yield* failure
         }
+        const first = failure ?? found.find((part) => part.failure !== undefined)?.failure
         return {
           labels: new Set(found.flatMap(({ labels }) => [...labels])),
-          series: found.reduce((sum, { series }) => sum + series, 0)
+          series: found.reduce((sum, { series }) => sum + series, 0),
+          ...(first === undefined ? {} : { failure: first })
         }
       })
     }
@@ -147,7 +164,7 @@ export const queryLabels = Effect.fnUntraced(function* (settings: Settings, name
   const query = queryOf(settings, name)
   const grid = gridToRead(settings, nowMillis, query.stepSeconds)
   const range = pointsOf(grid, PROBES, nowMillis)
-  const { labels, series } = yield* Effect.catchIf(
+  const { failure, labels, series } = yield* Effect.catchIf(
     evaluateInParts(query, range),
     // The streams of others can be discovered.
     ({ policy, reason }) => policy.onExhausted === "stream" && reason !== "InvalidQuery",
@@ -156,9 +173,12 @@ export const queryLabels = Effect.fnUntraced(function* (settings: Settings, name
         Effect.logWarning(
           `The labels of the query ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
         ),
-        { labels: new Set<string>(), series: 1 }
+        { labels: new Set<string>(), series: 1, failure: undefined }
       )
   )
+  if (failure?.policy.isOfPoints) {
+    yield* Effect.logWarning(`${failure.message} Otherwise, a sync stops there.`)
+  }
   const listed = yield* listedLabels(query, range)
   if (series === 0) {
     yield* Effect.logWarning(
@@ -193,7 +213,7 @@ export const checkQueries = Effect.fnUntraced(function* (nowMillis: number) {
       yield* Effect.catchIf(
         evaluate(query, pointsOf({ ...grid, firstMillis: grid.lastMillis }, 1, nowMillis)),
         // If a server refuses one point for an unknown reason, the expression is the most likely cause.
-        ({ policy, reason }) => policy.splitBy !== undefined && reason !== "Refused",
+        ({ policy, reason }) => policy.splitBy !== undefined && !policy.isOfPoints && reason !== "Refused",
         ({ message }) =>
           Effect.logWarning(`The query ${name} could not be evaluated at its latest point: ${message}`)
       ).pipe(Effect.mapError((error) => namingQuery(query, error)))

@@ -15,7 +15,7 @@ import { recycle } from "../samples/Arena.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { Response, StreamSource } from "./BlockSource.ts"
 import type { Damage } from "./Damage.ts"
-import type { SeriesPart } from "./SeriesPart.ts"
+import { leavesOf, type SeriesPart } from "./SeriesPart.ts"
 import { type GridRange, pointCount, rangeText } from "./TimeGrid.ts"
 import type { ServerLimits, WindowSize } from "./WindowSize.ts"
 
@@ -113,15 +113,11 @@ export const answersOthers = Effect.fnUntraced(function* (
   }
   // One series may be damaged everywhere.
   const point = { ...range, firstMillis: range.lastMillis }
-  for (const other of leavesOf(series)) {
+  for (const other of leavesOf(series).slice(0, PROBES)) {
     if (other !== part && (yield* answers(window, point, other))) return true
   }
   return false
 })
-
-/** The parts of the series that are not split, but not more than need to be tried. */
-const leavesOf = (part: SeriesPart): ReadonlyArray<SeriesPart> =>
-  part.halves === undefined ? [part] : part.halves.flatMap(leavesOf).slice(0, PROBES)
 
 /** How many points of a range are requested to find out whether it is a hole. */
 const PROBES = 8

@@ -338,7 +338,8 @@ describeEach(prometheusServers, "the mock and a real $name", ({ make, release })
       const real = yield* make({ series: floats(series) })
       const filled = yield* compareMany(200, (i) => {
         const params = anyRange(new Dice(seed + 7000 + i))
-        return compare(real, mock, "query_range", pairs({ ...params, query: `count(${params.query})` }))
+        const query = `${i % 2 === 0 ? "count" : "count by (__name__) "}(${params.query})`
+        return compare(real, mock, "query_range", pairs({ ...params, query }))
       })
       assert.isAbove(filled, 50)
     })

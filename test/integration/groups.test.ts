@@ -88,6 +88,28 @@ describeEach(servers, "a group on a real $name", ({ make }) => {
   )
 })
 
+describeEachConcurrently(servers, "a group of many metrics on a real $name", ({ make }) => {
+  it.effect("has its series counted before the first window", () =>
+    Effect.gen(function* () {
+      const series = Array.from({ length: 130 }, (_, n) => gauge(`app_${n}`, 1 + (n % 3), 40)).flat()
+      const { baseUrl } = yield* make({ series })
+      const files = yield* connector.workspace
+      const read = yield* connector.runVerb([
+        ...connector.readArgs(files, configOf(baseUrl, 40), connector.catalogOf("apps")),
+        "--debug"
+      ])
+      assert.deepStrictEqual([read.errors, read.code], [[], 0])
+      assert.lengthOf(read.records, series.length * 40)
+      const begins = read.logs.filter((log) => log.includes("Beginning with"))
+      assert.lengthOf(begins, 1)
+      assert.include(
+        begins[0],
+        `apps: ${series.length} series of 130 metrics in 1 part. Beginning with 32 points at once.`
+      )
+    })
+  )
+})
+
 describeEachConcurrently(prometheusServers, "a group on a real $name", ({ make }) => {
   it.effect("is a table of run, also in parts, and is estimated by a dry run", () =>
     Effect.gen(function* () {

@@ -254,6 +254,7 @@ describe("selectors", () => {
     "count(count(a))",
     "count(a) + 1",
     "count by (x) (a)",
+    "count by (__name__) (time())",
     "rate(a[5m])",
     "a[5m]",
     "a offset 5m",

@@ -28,6 +28,7 @@ describe("PrometheusError", () => {
     ["Forbidden", "stream", "stream", "config"],
     ["NothingStored", "sync", "sync", "config"],
     ["TooLongRequest", "stream", "stream", "config"],
+    ["FailedExpression", "split", "stream", "config"],
     ["Refused", "split", "stream", "config"]
   ])("%s leads to %s, then fails the %s, and is a %s problem", (reason, action, last, attribution) => {
     const error = new PrometheusError({ reason, summary: "It failed." })

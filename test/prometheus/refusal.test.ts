@@ -204,7 +204,7 @@ const cases: ReadonlyArray<Case> = [
   // Refused for a reason that is not known: smaller requests are tried.
   {
     status: 422,
-    body: json("execution", "found duplicate series for the match group"),
+    body: json("execution", "cannot do this"),
     reason: "Refused",
     action: "split"
   },
@@ -304,6 +304,8 @@ const invalidQueries: ReadonlyArray<readonly [status: number, text: string]> = [
   [400, "error parsing regexp: invalid nested repetition operator: `**`"],
   [400, 'unknown func "top"'],
   [400, 'unsupported function "top"'],
+  [422, "invalid regular expression in label_replace(): ("],
+  [422, "invalid destination label name in label_replace(): a b"],
   [400, "match[] must contain at least one non-empty matcher"],
   [400, "failed to parse query: unexpected symbol"],
   [
@@ -320,7 +322,37 @@ const uncertain: ReadonlyArray<string> = [
   "cannot parse response of the store",
   "failed to parse query response",
   "Request contains an invalid argument.",
-  'found duplicate series for the match group {a="parse error"}'
+  'cannot add the match group {a="parse error"}'
+]
+
+const everywhere = /group_left/
+const sameLabels = /Two series of the result have the same labels/
+
+/** What servers say of an expression that fails at some points, whose labels may be called like a limit. */
+const failures: ReadonlyArray<readonly [text: string, advice: RegExp]> = [
+  [
+    'found duplicate series for the match group {limit="exceeded"} on the right hand-side of the operation: [{__name__="max-series", x="1"}, {__name__="too many samples", x="1"}];many-to-many matching not allowed: matching labels must be unique on one side',
+    everywhere
+  ],
+  ["multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)", everywhere],
+  ["multiple matches for labels: grouping labels must ensure unique matches", everywhere],
+  [
+    'found duplicate series for the match group {x="1"} on the right side of the operation at timestamp 2026-01-01T00:00:00Z: {__name__="b"} and {__name__="c"}',
+    everywhere
+  ],
+  [
+    'error when executing query="a * on(limit) b" on the time range (start=1, end=2, step=60): cannot evaluate "a * on(limit) b": duplicate time series on the right side of * on(limit): {x="1"} and {x="2"}',
+    everywhere
+  ],
+  [
+    'cannot execute query: cannot evaluate "a": duplicate time series on the left side of `* on (maximum) group_left ()`: {x="1"} and {x="2"}',
+    everywhere
+  ],
+  ["vector cannot contain metrics with the same labelset", sameLabels],
+  ['duplicate output timeseries: max_limit{x="1"}', sameLabels],
+  ["Scalar value NaN overflows int64", /no usable value at this time/],
+  ["Scalar value 1e+20 overflows int64", /no usable value/],
+  ["Parameter value is NaN", /no usable value/]
 ]
 
 /** What servers say of damage in their own data. */
@@ -347,8 +379,8 @@ const undamaged: ReadonlyArray<readonly [text: string, reason: Reason]> = [
     'cannot evaluate "data_corrupted_total": cannot select more than -search.maxSamplesPerQuery=1 samples',
     "TooLarge"
   ],
-  ['found duplicate series for the match group {error="checksum mismatch"}', "Refused"],
-  ["found duplicate series for prometheus_tsdb_wal_corruptions_total", "Refused"],
+  ['found duplicate series for the match group {error="checksum mismatch"}', "FailedExpression"],
+  ["cannot add prometheus_tsdb_wal_corruptions_total", "Refused"],
   ["cannot populate chunk 719 from block 0: context deadline exceeded", "TooSlow"],
   ["expanding series: rpc error: snappy: corrupt input", "Unavailable"],
   ["expanding series: Get http://store/x: unexpected EOF", "Unavailable"]
@@ -558,6 +590,14 @@ describe("fromRefusal", () => {
     const error = refuse(400, json("bad_data", text))
     assert.strictEqual(error.reason, "Refused")
     assert.strictEqual(error.policy.action, "split")
+  })
+
+  it.each(failures)("recognises an expression that fails at some points: %s", (text, advice) => {
+    for (const status of [200, 400, 422]) {
+      const error = refuse(status, json("execution", text))
+      assert.strictEqual(error.reason, "FailedExpression")
+      assert.match(error.message, advice)
+    }
   })
 
   it.each(damages)("recognises damage of the server's data: %s", (text) => {
