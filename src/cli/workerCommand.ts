@@ -14,7 +14,7 @@ import { secretTexts } from "../prometheus/secretTexts.ts"
 import { executePart } from "../run/writeParts.ts"
 import type { SyncPart } from "../sync/parts.ts"
 import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
-import { layoutOf } from "../sync/StreamDefinition.ts"
+import { kindOf } from "../sync/StreamDefinition.ts"
 import { rangeText } from "../sync/TimeGrid.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
@@ -105,7 +105,7 @@ const workFromFlags = Effect.fnUntraced(
       path: to.path,
       source,
       labelColumns: settings.labelColumns,
-      layoutOf: (stream) => layoutOf(settings, stream)
+      kindOf: (stream) => kindOf(settings, stream)
     })
     const renewed = read.pipe(
       Effect.map((renewed) => withCredentialsOf(renewed.settings, settings)),
