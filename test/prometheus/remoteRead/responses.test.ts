@@ -13,7 +13,7 @@ import { anyStarts, type BitSample, bitsOf, bytesOf, STALE, xor2Chunk, xorChunk 
 import { type ChunkLayout, histogramChunk } from "./histogramTexts.ts"
 import { type ChunkInput, chunkedSeries, frame, integer, pieces } from "./messages.ts"
 
-const options = { arbitrary: { runs: runs(40, 500) }, timeout: 60_000 }
+const options = { arbitrary: { runs: runs(30, 150) }, timeout: 60_000 }
 
 /** A sample of a model: a float, a histogram with its count, or a stale marker. */
 interface ModelSample {
