@@ -24,7 +24,8 @@ import { makeWarnOnce } from "./http/warnOnce.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
-import type { RangeQuery, TimeRange } from "./RangeQuery.ts"
+import type { RangeQuery, RemoteReadQuery, TimeRange } from "./RangeQuery.ts"
+import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
@@ -48,8 +49,8 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry, but for `backend` and `metadata`, which nothing depends on, and `queryRange`: only the reader of a range
- * query knows how much of the response it has used.
+ * All methods retry, but for `backend` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`: only their
+ * reader knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -104,6 +105,13 @@ export class PrometheusClient extends Context.Service<
      */
     readonly queryRange: (
       query: RangeQuery
+    ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
+    /**
+     * Sends a remote read: every stored sample in the range, both ends included, once, series after series, each in the order of
+     * time. Stale markers are left out. The matchers are all that selects. Otherwise as `queryRange`.
+     */
+    readonly remoteRead: (
+      query: RemoteReadQuery
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
   }
 >()("source-prometheus/prometheus/PrometheusClient") {
@@ -342,6 +350,17 @@ const make = (
           evidence.observe({ members })
           return judge(Api.rangeOutcome(envelope, partialData, contextOf(body)))
         }
+      })
+    }),
+    remoteRead: Effect.fnUntraced(function* (query) {
+      const request = Api.remoteReadRequest(query)
+      const span = yield* Effect.makeSpanScoped("PrometheusClient.remoteRead", spanOf(request))
+      const body = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
+      return readBlocks(body, {
+        range: query,
+        series: query.series,
+        excludedLabels: settings.excludedLabels,
+        mask
       })
     })
   }

@@ -92,6 +92,17 @@ const policies = tableOf({
     advice:
       "Metrics cannot be listed without the endpoints for labels: allow them, or name each metric in metrics.include without patterns."
   },
+  /** The server has no remote read, or hides it. Its query API may still respond. */
+  NoRemoteRead: {
+    ...failsStream,
+    advice: "Read with the query API instead: the server, or a proxy in front of it, has no /api/v1/read."
+  },
+  /** The server may be able to send samples instead of these chunks. */
+  UnknownEncoding: {
+    ...failsStream,
+    advice:
+      "Read with the query API instead, and please report this with the server's name and version: it stores samples in a way that is not known here."
+  },
   /** Metrics and queries can still be read. */
   UnlistedGroup: {
     ...failsStream,

@@ -1,4 +1,5 @@
 /** What is asked of a server: a range of time, and the query for its points. */
+import type { Matcher } from "../promql/Matcher.ts"
 import type { SeriesCache } from "../samples/Series.ts"
 
 /** A closed range of time, in milliseconds since the epoch. For lists of names, an infinite end is none. */
@@ -15,4 +16,16 @@ export interface RangeQuery extends TimeRange {
   readonly lookbackMillis?: number
   /** The series of earlier responses to the same query. */
   readonly series?: SeriesCache
+}
+
+/** A form of the response to a remote read: all samples in one message, or the server's chunks, one series after the other. */
+export type ResponseForm = "samples" | "chunks"
+
+/** A remote read: the stored samples of some series in a range of time. */
+export interface RemoteReadQuery extends TimeRange {
+  readonly matchers: ReadonlyArray<Matcher>
+  /** The series of earlier responses to the same query. */
+  readonly series?: SeriesCache
+  /** The accepted forms of the response, the preferred one first. Chunks by default. */
+  readonly accepted?: ReadonlyArray<ResponseForm>
 }

@@ -25,8 +25,9 @@ import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { isNumber } from "./query/jsonBytes.ts"
 import type { Envelope } from "./query/ResponseDecoder.ts"
-import type { RangeQuery, TimeRange } from "./RangeQuery.ts"
+import type { RangeQuery, RemoteReadQuery, TimeRange } from "./RangeQuery.ts"
 import { fromRefusal } from "./refusal.ts"
+import { readRequest } from "./remoteRead/readRequest.ts"
 import type { ClockReading } from "./serverClock.ts"
 
 /** What decoding needs besides the text of a response. */
@@ -166,6 +167,33 @@ export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness
       isGuess: exactness.isGuess
     }
   )
+
+/** The server lives, but has no remote read, or hides it. VictoriaMetrics refuses all that it does not know with 400. */
+const readStatuses: ApiRequest["statusReasons"] = {
+  400: "NoRemoteRead",
+  403: "NoRemoteRead",
+  404: "NoRemoteRead",
+  405: "NoRemoteRead",
+  501: "NoRemoteRead"
+}
+
+/** A remote read. */
+export const remoteReadRequest = ({ accepted = ["chunks"], ...query }: RemoteReadQuery): ApiRequest => ({
+  method: "POST",
+  path: "/api/v1/read",
+  params: {},
+  binary: {
+    body: readRequest(query, accepted),
+    headers: {
+      "content-type": "application/x-protobuf",
+      "content-encoding": "snappy",
+      "x-prometheus-remote-read-version": "0.1.0"
+    },
+    accepts: /^application\/x-(streamed-)?protobuf\b/i,
+    encoding: "snappy"
+  },
+  statusReasons: readStatuses
+})
 
 // ---- responses ------------------------------------------------------------------------------------------
 

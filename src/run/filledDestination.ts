@@ -148,20 +148,21 @@ const differences = (
       : [
           `${now}, but ${listNames(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The existing rows stay unchanged, and only new rows follow the present choice. For the same choice in all rows, run with --full-refresh or into another destination."}`
         ]
+  const isGroup = (name: string) => definitionOf(settings, name)._tag === "Group"
   /** Each choice of the present settings, with the streams that were filled with another one. */
   const changed = Map.groupBy(
     [...selected].filter(
       ([name, { selector }]) => (selector ?? selectionOf(settings, name)) !== selectionOf(settings, name)
     ),
     ([name]) =>
-      `The ${definitionOf(settings, name)._tag === "Query" ? "expression" : "selector"} is ${shown(selectionOf(settings, name))}`
+      `The ${choiceNames[definitionOf(settings, name)._tag]} is ${shown(selectionOf(settings, name), isGroup(name))}`
   )
   return [
     ...Array.from(changed).flatMap(([now, streams]) =>
       difference(
         streams,
         now,
-        [...new Set(streams.map(([, { selector = "" }]) => shown(selector)))].join(" and ")
+        [...new Set(streams.map(([name, { selector = "" }]) => shown(selector, isGroup(name))))].join(" and ")
       )
     ),
     ...difference(
@@ -177,7 +178,14 @@ const differences = (
 const selectionOf = (settings: Settings, name: string): string =>
   selectorOf(settings, definitionOf(settings, name))
 
-const shown = (text: string): string => (text === "" ? "empty" : truncateText(text, MAX_SHOWN_CHARACTERS))
+/** What decides which data a stream has. */
+const choiceNames = { Metric: "selector", Table: "selector", Query: "expression", Group: "group" } as const
+
+/** The text of a group consists of words. */
+const shown = (text: string, isQuoted: boolean): string => {
+  const beginning = truncateText(text, MAX_SHOWN_CHARACTERS)
+  return text === "" ? "empty" : isQuoted ? `"${beginning}"` : beginning
+}
 
 /** An expression may have any length. */
 const MAX_SHOWN_CHARACTERS = 300

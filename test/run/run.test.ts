@@ -516,6 +516,19 @@ describe("a destination that was filled before", () => {
     })
   )
 
+  it.effect("logs other patterns of a group, in quotes", () =>
+    Effect.gen(function* () {
+      const states = { all: stateOf(0, 300, { selector: "x*, but not xy" }) }
+      const config = { groups: [{ name: "all", metrics: { include: ["a", "b"], exclude: ["c"] } }] }
+      const { exit, logs } = yield* runOf({ series, points: 600, states, config })
+      yield* exit
+      assert.match(
+        logs.join("\n"),
+        /^The group is "a, b, but not c", but all in memory:x was filled with "x\*, but not xy"\. The existing/m
+      )
+    })
+  )
+
   it.effect("logs different excluded labels, with remedies", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { excluded_labels: "" }), b: stateOf(0, 300) }

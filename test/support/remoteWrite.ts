@@ -5,7 +5,7 @@
  */
 import { type LabelsInput, labelPairs } from "./openMetrics.ts"
 
-/** A native float histogram, with buckets without gaps from index `offset` on. */
+/** A native histogram, with buckets without gaps from index `offset` on. */
 export interface NativeHistogram {
   readonly count: number
   readonly sum: number
@@ -20,6 +20,8 @@ export interface NativeHistogram {
   readonly negativeCounts?: ReadonlyArray<number>
   /** The upper bounds of custom buckets, instead of exponential ones. */
   readonly customBounds?: ReadonlyArray<number>
+  /** All counts are integers, and are stored as such; floats by default. */
+  readonly isInteger?: boolean
 }
 
 /** The schema of custom buckets. */
@@ -60,17 +62,24 @@ const timeSeries = ({ labels, samples }: RemoteSeriesInput): Buffer =>
 
 const histogram = (timeMillis: number, value: NativeHistogram): Buffer =>
   Buffer.concat([
-    double(2, value.count),
+    value.isInteger === true
+      ? Buffer.concat([Buffer.of(1 << 3), varint(value.count)])
+      : double(2, value.count),
     double(3, value.sum),
     Buffer.of(4 << 3),
     zigzag(value.schema),
     double(5, value.zeroThreshold),
-    double(7, value.zeroCount),
+    value.isInteger === true
+      ? Buffer.concat([Buffer.of(6 << 3), varint(value.zeroCount)])
+      : double(7, value.zeroCount),
     ...(value.negativeCounts === undefined
       ? []
-      : [span(8, value.negativeOffset ?? 0, value.negativeCounts), floats(10, value.negativeCounts)]),
+      : [
+          span(8, value.negativeOffset ?? 0, value.negativeCounts),
+          value.isInteger === true ? deltas(9, value.negativeCounts) : floats(10, value.negativeCounts)
+        ]),
     span(11, value.offset, value.counts),
-    floats(13, value.counts),
+    value.isInteger === true ? deltas(12, value.counts) : floats(13, value.counts),
     Buffer.of(15 << 3),
     varint(timeMillis),
     ...(value.customBounds === undefined ? [] : [floats(16, value.customBounds)])
@@ -82,6 +91,10 @@ const span = (number: number, offset: number, counts: ReadonlyArray<number>): Bu
 
 const floats = (number: number, values: ReadonlyArray<number>): Buffer =>
   field(number, Buffer.concat(values.map(float64)))
+
+/** The difference of each count to the one before. */
+const deltas = (number: number, counts: ReadonlyArray<number>): Buffer =>
+  field(number, Buffer.concat(counts.map((count, i) => zigzag(count - (counts[i - 1] ?? 0)))))
 
 export const double = (number: number, value: number): Buffer =>
   Buffer.concat([Buffer.of((number << 3) | 1), float64(value)])

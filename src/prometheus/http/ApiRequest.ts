@@ -1,6 +1,16 @@
 /** A request to the API, before it is sent. */
 import type { Reason } from "../PrometheusError.ts"
 
+/** A body that is not a form, and the responses to it, which are not JSON. */
+export interface BinaryExchange {
+  readonly body: Uint8Array
+  readonly headers: Readonly<Record<string, string>> & { readonly "content-type": string }
+  /** The types of a response that is a success. */
+  readonly accepts: RegExp
+  /** An encoding of the response that whoever reads it decodes. */
+  readonly encoding: string
+}
+
 /** A request to an endpoint of the API. */
 export interface ApiRequest {
   /** Long parameters are sent as a form, unless the server takes none. */
@@ -14,6 +24,8 @@ export interface ApiRequest {
   readonly isGuess?: boolean
   /** Whether the endpoint takes a form. */
   readonly takesForm?: boolean
+  /** Sent and received instead of parameters and JSON. */
+  readonly binary?: BinaryExchange
   /** What some statuses mean at this endpoint only. */
   readonly statusReasons?: Readonly<Record<number, Reason>>
 }

@@ -78,6 +78,7 @@ export class RequestForms {
 
   /** How a request is sent first. */
   first(request: ApiRequest): Form {
+    if (request.binary !== undefined) return { method: "POST", optional: [] }
     const optional = Object.keys(request.optional ?? {}).filter((name) => !this.refusedNames.has(name))
     const isLong =
       request.method === "POST" ||
@@ -90,6 +91,7 @@ export class RequestForms {
   /** How a refused request is sent next; undefined if the refusal is about the request itself. */
   next(request: ApiRequest, form: Form, refusal: FormRefusal): Form | undefined {
     const { method, optional } = form
+    if (request.binary !== undefined) return undefined
     const named = refusedParams(optional, refusal)
     if (named.length > 0) {
       for (const name of named) this.refusedNames.add(name)

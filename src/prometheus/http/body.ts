@@ -17,6 +17,8 @@ export interface Body {
   readonly response: HttpClientResponse.HttpClientResponse
   /** How long to wait for more of it. */
   readonly timeoutMillis: number
+  /** An encoding that is left as it is. */
+  readonly keptEncoding?: string
   /** Its bytes, uncompressed, if reading has begun. */
   readonly bytes?: Stream.Stream<Uint8Array, PrometheusError>
 }
@@ -61,7 +63,7 @@ export const bodyBytes = (
     .toLowerCase()
     .split(",")
     .map((encoding) => encoding.trim())
-    .filter((encoding) => encoding !== "" && encoding !== "identity")
+    .filter((encoding) => encoding !== "" && encoding !== "identity" && encoding !== body.keptEncoding)
   if (encodings.length === 0) return receivedBytes(body)
   if (encodings.length > 1 || (encodings[0] !== "gzip" && encodings[0] !== "x-gzip")) {
     return Stream.fail(broken(body, `is encoded as ${beginning(header, 100)}, which was not requested`))

@@ -24,7 +24,10 @@ import { fromTransport } from "./transportError.ts"
 import { forwarderOf } from "./Way.ts"
 import type { WarnOnce } from "./warnOnce.ts"
 
-/** Sends a request, and succeeds if the status is 200 or 206 and the body JSON. The scope holds the connection. */
+/**
+ * Sends a request, and succeeds if the status is 200 or 206 and the body JSON, or of a type that the request accepts. The scope
+ * holds the connection.
+ */
 export type Transport = (request: ApiRequest) => Effect.Effect<Body, PrometheusError, Scope.Scope>
 
 /** What a transport needs besides the settings. */
@@ -76,13 +79,14 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
   const isConfigured = new Set(parameters.map(([name]) => name))
   const forms = new RequestForms()
 
-  const withHeaders = (request: HttpClientRequest.HttpClientRequest) =>
+  const withHeaders = (request: HttpClientRequest.HttpClientRequest, { binary }: ApiRequest) =>
     HttpClientRequest.setHeaders(request, {
       accept: "application/json",
       "accept-encoding": settings.compression === "gzip" ? "gzip" : "identity",
       // The result caches of Thanos, Mimir and Cortex hide samples that arrived late.
       "cache-control": "no-store",
-      "user-agent": "source-prometheus"
+      "user-agent": "source-prometheus",
+      ...(binary === undefined ? {} : { accept: "*/*", ...binary.headers })
     }).pipe(
       HttpClientRequest.setHeaders(
         settings.headers.map(({ name, value }) => [name, Redacted.value(value)] as const)
@@ -90,9 +94,9 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
       authenticate
     )
 
-  const execute = (request: HttpClientRequest.HttpClientRequest, address: string) =>
+  const execute = (request: HttpClientRequest.HttpClientRequest, address: string, apiRequest: ApiRequest) =>
     // A request for a token has a time of its own.
-    Effect.flatMap(withHeaders(request), (request) =>
+    Effect.flatMap(withHeaders(request, apiRequest), (request) =>
       Effect.timeoutOrElse(
         Effect.mapError(http.execute(request), (error) => fromTransport(address, error)),
         {
@@ -117,22 +121,29 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
 
   /** Sends a request and follows redirects, but never carries credentials to another host. */
   const send = Effect.fnUntraced(function* (
-    { path }: ApiRequest,
+    apiRequest: ApiRequest,
     method: ApiRequest["method"],
     params: UrlParams.UrlParams
   ) {
+    const { binary, path } = apiRequest
     const endpoint = settings.baseUrl + path
     const requestTo = (url: string) =>
-      method === "POST"
-        ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
-        : HttpClientRequest.get(url)
+      binary !== undefined
+        ? HttpClientRequest.bodyUint8Array(
+            HttpClientRequest.post(url),
+            binary.body,
+            binary.headers["content-type"]
+          )
+        : method === "POST"
+          ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
+          : HttpClientRequest.get(url)
     let first = HttpClientRequest.appendUrlParams(requestTo(endpoint), parameters)
     if (method === "GET") first = HttpClientRequest.appendUrlParams(first, params)
     let request = first
     let isRenewed = false
     for (let redirects = 0; ; redirects++) {
       const source = new URL(request.url)
-      const response = yield* execute(request, redirects === 0 ? endpoint : shownAddress(source))
+      const response = yield* execute(request, redirects === 0 ? endpoint : shownAddress(source), apiRequest)
       observe({ headers: response.headers })
       const { location } = response.headers
       if (response.status < 300 || response.status >= 400 || location === undefined) return response
@@ -234,11 +245,21 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
     const names = optional.filter((name) => !isConfigured.has(name))
     const response = yield* send(request, method, paramsOf(request, names))
     yield* Effect.annotateCurrentSpan("http.response.status_code", response.status)
-    const received: Body = { address, response, timeoutMillis }
+    const received: Body = {
+      address,
+      response,
+      timeoutMillis,
+      ...(request.binary === undefined ? {} : { keptEncoding: request.binary.encoding })
+    }
     if (response.status !== 200 && response.status !== 206) {
       return Result.fail(yield* refusalOf(received, request))
     }
     const contentType = contentTypeOf(received)
+    if (request.binary !== undefined) {
+      return request.binary.accepts.test(contentType)
+        ? Result.succeed(received)
+        : Result.fail(yield* refusalOf(received, request))
+    }
     if (contentType === "" || isJsonType(contentType)) return Result.succeed(received)
     // Some servers do not name the type of their responses. A web page does not start like an object.
     const body = yield* withPeekedBytes(received)

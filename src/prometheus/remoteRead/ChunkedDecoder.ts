@@ -1,22 +1,12 @@
 /** Decodes a streamed response, `ChunkedReadResponse` messages in frames, while it arrives. */
 import type { SampleBlock, Series } from "../../samples/Sample.ts"
-import type { SeriesCache } from "../../samples/Series.ts"
-import type { TimeRange } from "../RangeQuery.ts"
 import { BitReader } from "./BitReader.ts"
 import { decodeChunk } from "./chunks.ts"
 import { FrameReader } from "./FrameReader.ts"
 import { ProtobufReader } from "./ProtobufReader.ts"
+import type { ReadDecoding } from "./readDecoding.ts"
 import { SampleMerger } from "./SampleMerger.ts"
 import { type Range, SeriesReader } from "./SeriesReader.ts"
-
-/** How a response is decoded. */
-export interface ReadDecoding {
-  /** Samples outside of it are left out: servers may send complete chunks. Both ends are included. */
-  readonly range: TimeRange
-  /** The series of earlier responses to the same query. */
-  readonly series: SeriesCache | undefined
-  readonly excludedLabels: ReadonlySet<string>
-}
 
 /** Decodes one response: `push` every chunk, then `finish`. Both throw a `RemoteReadError`. */
 export class ChunkedDecoder {

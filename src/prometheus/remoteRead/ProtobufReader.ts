@@ -1,4 +1,5 @@
 /** Reads the fields of a protobuf message in bytes. Unknown fields are skipped. */
+import { floatOf, isStale } from "./BitReader.ts"
 import { damaged } from "./RemoteReadError.ts"
 
 const VARINT = 0
@@ -89,6 +90,12 @@ export class ProtobufReader {
     const at = this.position
     this.advance(8)
     return [this.view.getUint32(at + 4, true), this.view.getUint32(at, true)]
+  }
+
+  /** A `double`, and whether it is the marker that ends a series. */
+  markedDouble(): { readonly value: number; readonly isStale: boolean } {
+    const [high, low] = this.doubleBits()
+    return { value: floatOf(high, low), isStale: isStale(high, low) }
   }
 
   /** Calls `read` for each value of a repeated `double`, in either form. */

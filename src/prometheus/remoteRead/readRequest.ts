@@ -1,19 +1,11 @@
 /** The body of a remote read: the protobuf message `ReadRequest` in snappy's block format. */
-import type { Matcher, MatchOperator } from "../../promql/Matcher.ts"
-import type { TimeRange } from "../RangeQuery.ts"
+import type { MatchOperator } from "../../promql/Matcher.ts"
+import type { RemoteReadQuery, ResponseForm } from "../RangeQuery.ts"
 import { snappyLiteral } from "./snappy.ts"
-
-/** A form of the response: all samples in one message, or the server's chunks, one series after the other. */
-export type ResponseForm = "samples" | "chunks"
-
-/** The samples to read, at both ends of the range too. */
-export interface ReadQuery extends TimeRange {
-  readonly matchers: ReadonlyArray<Matcher>
-}
 
 /** The request for a query, with the accepted forms of the response in the order of preference. */
 export const readRequest = (
-  query: ReadQuery,
+  query: RemoteReadQuery,
   accepted: ReadonlyArray<ResponseForm>
 ): Uint8Array<ArrayBuffer> =>
   snappyLiteral(
@@ -27,7 +19,7 @@ const responseTypes: Readonly<Record<ResponseForm, number>> = { samples: 0, chun
 
 const matchTypes: Readonly<Record<MatchOperator, number>> = { "=": 0, "!=": 1, "=~": 2, "!~": 3 }
 
-const queryMessage = ({ endMillis, matchers, startMillis }: ReadQuery): Buffer =>
+const queryMessage = ({ endMillis, matchers, startMillis }: RemoteReadQuery): Buffer =>
   Buffer.concat([
     integer(1, startMillis),
     integer(2, endMillis),

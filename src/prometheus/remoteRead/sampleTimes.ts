@@ -35,4 +35,4 @@ export const longDelta = (reader: BitReader, delta: number): number => {
   return checkedTime(delta + (reader.high | 0) * 4294967296 + reader.low)
 }
 
-export const lateTime = () => damaged("the samples of a chunk are not in the order of time")
+export const lateTime = () => damaged("the samples of a series are not in the order of time")

@@ -1,0 +1,12 @@
+/** How a response to a remote read is decoded, in either form. */
+import type { SeriesCache } from "../../samples/Series.ts"
+import type { TimeRange } from "../RangeQuery.ts"
+
+/** What decoding needs besides the bytes. */
+export interface ReadDecoding {
+  /** Samples outside of it are left out: servers may send complete chunks. Both ends are included. */
+  readonly range: TimeRange
+  /** The series of earlier responses to the same query. */
+  readonly series: SeriesCache | undefined
+  readonly excludedLabels: ReadonlySet<string>
+}
