@@ -6,8 +6,9 @@ import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from
 import type { TimeRange } from "../RangeQuery.ts"
 import { HIGH, isStale } from "./BitReader.ts"
 import { FloatColumns, type FloatTarget } from "./FloatColumns.ts"
-import type { Counts, HistogramLayout } from "./HistogramLayout.ts"
+import type { OnHistogram } from "./histogramChunk.ts"
 import { oversized } from "./RemoteReadError.ts"
+import { lateTime } from "./sampleTimes.ts"
 
 /** A float block is complete with so many samples, and the columns of blocks have at least twice as many. */
 const BLOCK_SAMPLES = 4096
@@ -54,6 +55,8 @@ export class SampleMerger {
   /** The index after the used part of the columns. */
   private next = 0
   private blocks: Array<SampleBlock> = []
+  /** The time of the last sample in a block. */
+  private emitted = Number.NEGATIVE_INFINITY
 
   constructor(range: TimeRange) {
     this.range = range
@@ -63,6 +66,7 @@ export class SampleMerger {
   begin(series: Series): void {
     this.finish()
     this.series = series
+    this.emitted = Number.NEGATIVE_INFINITY
   }
 
   /** To be called after the last chunk. */
@@ -84,10 +88,13 @@ export class SampleMerger {
       start = this.reserve(samples)
       return { columns: this.columns, start }
     })
+    if (count === 0) return
     const { columns } = this
+    // Chunks are in the order of their first samples, be they left out or not.
+    const first = columns.times[start]!
     const end = this.keep(columns, start, start + count)
     if (end === start) return
-    const first = columns.times[start]!
+    this.checkOrder(first)
     const last = this.held.at(-1)
     if (last === undefined || first > lastTime(last)) {
       this.next = end
@@ -106,15 +113,15 @@ export class SampleMerger {
   }
 
   /** Adds a chunk of histograms. `decode` passes each of them to the callback. */
-  addHistograms(
-    decode: (onHistogram: (time: number, layout: HistogramLayout, counts: Counts) => void) => void
-  ): void {
+  addHistograms(decode: (onHistogram: OnHistogram) => void): void {
     const { endMillis, startMillis } = this.range
     const times: Array<number> = []
     const histograms: Array<Histogram> = []
+    let first = Number.POSITIVE_INFINITY
     let buckets = 0
     decode((time, layout, counts) => {
-      if (time < startMillis || time > endMillis) return
+      first = Math.min(first, time)
+      if (counts === undefined || time < startMillis || time > endMillis) return
       const histogram = layout.render(counts)
       buckets += histogram.buckets.length
       if (buckets > MAX_CHUNK_BUCKETS) {
@@ -123,8 +130,8 @@ export class SampleMerger {
       times.push(time)
       histograms.push(histogram)
     })
-    const [first] = times
-    if (first === undefined) return
+    if (times.length === 0) return
+    this.checkOrder(first)
     const last = this.held.at(-1)
     if (last === undefined || first > lastTime(last)) {
       const isLong = last?.kind === "histogram" && bucketsOf(last.histograms) > BLOCK_BUCKETS
@@ -137,6 +144,11 @@ export class SampleMerger {
         this.held.push({ kind: "histogram", times, histograms, latest: 0 })
       }
     } else this.merge(first, itemsOf({ kind: "histogram", times, histograms, latest: 0 }, first))
+  }
+
+  /** A chunk that begins before the end of a block cannot be merged any more. */
+  private checkOrder(first: number): void {
+    if (Math.max(first, this.range.startMillis) <= this.emitted) throw lateTime()
   }
 
   /** Room for so many samples after the held ones. Returns its first index. */
@@ -221,6 +233,7 @@ export class SampleMerger {
 
   private emitFloats({ columns }: FloatRun, from: number, to: number): void {
     if (from === to) return
+    this.emitted = columns.times[to - 1]!
     const block: NumberBlock = {
       _tag: "NumberBlock",
       series: this.series!,
@@ -233,6 +246,7 @@ export class SampleMerger {
 
   private emitHistograms({ histograms, times }: HistogramRun, to: number): void {
     if (to === 0) return
+    this.emitted = times[to - 1]!
     const block: HistogramBlock = {
       _tag: "HistogramBlock",
       series: this.series!,

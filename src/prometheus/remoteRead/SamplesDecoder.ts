@@ -86,7 +86,7 @@ export class SamplesDecoder {
         const { counts, isStale, layout, time } = readHistogram(message.at(from, to))
         if (time <= before) throw lateTime()
         before = time
-        if (!isStale) onHistogram(time, layout, counts)
+        onHistogram(time, layout, isStale ? undefined : counts)
       }
     })
   }

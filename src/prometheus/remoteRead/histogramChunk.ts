@@ -14,8 +14,8 @@ export interface HistogramEncoding {
   readonly hasStarts: boolean
 }
 
-/** Called for each histogram of a chunk. The counts are valid only during the call; stale markers are left out. */
-export type OnHistogram = (time: number, layout: HistogramLayout, counts: Counts) => void
+/** Called for each sample of a chunk. The counts are valid only during the call; a stale marker has none. */
+export type OnHistogram = (time: number, layout: HistogramLayout, counts: Counts | undefined) => void
 
 /** Decodes a chunk. */
 export const decodeHistogramChunk = (
@@ -46,7 +46,7 @@ export const decodeHistogramChunk = (
     const now = checkedTime(time.number)
     if (now <= before) throw lateTime()
     before = now
-    if (hasHistogram) onHistogram(now, layout, columns)
+    onHistogram(now, layout, hasHistogram ? columns : undefined)
   }
 }
 

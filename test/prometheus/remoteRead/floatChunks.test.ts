@@ -57,7 +57,7 @@ const encodings = [
   }
 ]
 
-const options = { arbitrary: { runs: runs(60, 600) }, timeout: 60_000 }
+const options = { arbitrary: { runs: runs(50, 250) }, timeout: 60_000 }
 
 describe.each(encodings)("a chunk of the encoding $name", ({ decoder, slow, write }) => {
   it.prop(

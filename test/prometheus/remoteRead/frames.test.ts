@@ -7,7 +7,7 @@ import { type Choices, choices } from "../../choices.ts"
 import { runs } from "../../support/runs.ts"
 import { frame, pieces } from "./messages.ts"
 
-const options = { arbitrary: { runs: runs(50, 500) }, timeout: 60_000 }
+const options = { arbitrary: { runs: runs(30, 200) }, timeout: 60_000 }
 
 const anyBytes = (choices: Choices, maximum: number): Uint8Array =>
   Uint8Array.from({ length: choices.below(maximum + 1) }, () => choices.below(256))

@@ -6,7 +6,7 @@ import { type Choices, choices } from "../../choices.ts"
 import { varint } from "../../support/remoteWrite.ts"
 import { runs } from "../../support/runs.ts"
 
-const options = { arbitrary: { runs: runs(60, 600) }, timeout: 60_000 }
+const options = { arbitrary: { runs: runs(50, 250) }, timeout: 60_000 }
 
 const littleEndian = (value: number, width: number): Buffer => {
   const bytes = Buffer.alloc(width)
