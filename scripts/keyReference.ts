@@ -46,10 +46,10 @@ const acceptedText = ({ accepted, children, isList, isSecret, variants }: Key): 
   return isSecret ? `${accepted}, secret` : accepted
 }
 
-/** Escapes a text for Markdown: text with special characters becomes code. */
+/** Escapes a text for Markdown: text with special characters becomes code, and so does an expression at its end. */
 const withCode = (text: string): string =>
   text.replace(
-    /[[{].*[\]}]|[^\s(]*[*_"~|][^\s,.;:)]*|(?<= )\?(?= )/g,
+    /(?<=such as )\w[\w ]*\(.*\)$|[[{].*[\]}]|[^\s(]*[*_"~|][^\s,.;:)]*|(?<= )\?(?= )/g,
     (code) => `\`${code.replaceAll("|", "\\|")}\``
   )
 

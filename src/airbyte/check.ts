@@ -21,7 +21,7 @@ export const check = Effect.gen(function* () {
       ].join(" ")
     )
   } else {
-    yield* Effect.logInfo(`The server has ${streamsText(settings, names)} to read.`)
+    yield* Effect.logInfo(`Streams to read: ${streamsText(settings, names)}.`)
     // A check does not wait for the labels, so the number of fields is unknown.
     const metrics = groupMetrics(settings, names).ungrouped.map((name) => ({ name, fields: undefined }))
     const warning = limitWarning(metrics, { streams: streams.length - metrics.length, fields: 0 })

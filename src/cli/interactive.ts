@@ -10,14 +10,14 @@ import { printable } from "../text/printable.ts"
 import { showMetrics } from "./show.ts"
 import { type ExpectedError, reportErrors, stderrLogger } from "./stderrLogger.ts"
 
-/** Checks whether the server can be read, and prints the number of its metrics. */
+/** Checks whether the server can be read, and prints the number of its streams. */
 const check = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const { backend, names, streams, unmatched } = yield* quickCheck
   if (streams.length === 0) return yield* noMetrics(settings, unmatched)
   const kind = backend === undefined ? "" : ` (${backend})`
   yield* Console.log(
-    printable(`Connected to ${settings.baseUrl}${kind}: it has ${streamsText(settings, names)} to read.`)
+    printable(`Connected to ${settings.baseUrl}${kind}: ${streamsText(settings, names)} to read.`)
   )
 })
 

@@ -12,13 +12,13 @@ import { secretTexts } from "../prometheus/secretTexts.ts"
 import { checkReport, writeReport } from "../report/html/writeReport.ts"
 import * as ScreenProgress from "../report/screenProgress.ts"
 import { estimate } from "../run/estimate.ts"
-import { fitSettings, statesIn } from "../run/filledDestination.ts"
+import { fitSettings } from "../run/filledDestination.ts"
 import { compareWithServer } from "../run/refreshGuard.ts"
 import { namesToRead, refuseTables, run } from "../run/run.ts"
 import { runOnCluster } from "../run/runOnCluster.ts"
 import { runParts } from "../run/runParts.ts"
 import { StateStore } from "../sync/StateStore.ts"
-import { layoutOf } from "../sync/StreamDefinition.ts"
+import { kindOf } from "../sync/StreamDefinition.ts"
 import { Screen } from "../terminal/Screen.ts"
 import {
   type ConfigFlags,
@@ -78,7 +78,7 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     path: target.path,
     source,
     labelColumns: settings.labelColumns,
-    layoutOf: (stream) => layoutOf(settings, stream),
+    kindOf: (stream) => kindOf(settings, stream),
     replacing: replacing(),
     readOnly: plan.isDryRun
   }
@@ -164,7 +164,7 @@ const dryRun = Effect.fnUntraced(function* (
         Effect.provideServiceEffect(
           resumed,
           ConnectorConfig,
-          Effect.flatMap(Effect.flatMap(Destination, statesIn), (states) => fitSettings(names, about, states))
+          Effect.flatMap(Destination, ({ streams }) => fitSettings(names, about, streams()))
         ),
         destination
       )

@@ -1,6 +1,6 @@
 /** The command `worker`, wired: takes the parts of runs with `--cluster`. */
 import { hostname } from "node:os"
-import { Effect, Layer, RcMap, RcRef, References, Scope } from "effect"
+import { Effect, Layer, Option, RcMap, RcRef, References, Scope } from "effect"
 import { CliError, Command } from "effect/cli"
 import { PartFailed } from "../cluster/PartQueue.ts"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
@@ -14,7 +14,7 @@ import { secretTexts } from "../prometheus/secretTexts.ts"
 import { executePart } from "../run/writeParts.ts"
 import type { SyncPart } from "../sync/parts.ts"
 import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
-import { layoutOf } from "../sync/StreamDefinition.ts"
+import { kindOf } from "../sync/StreamDefinition.ts"
 import { rangeText } from "../sync/TimeGrid.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
@@ -105,7 +105,7 @@ const workFromFlags = Effect.fnUntraced(
       path: to.path,
       source,
       labelColumns: settings.labelColumns,
-      layoutOf: (stream) => layoutOf(settings, stream)
+      kindOf: (stream) => kindOf(settings, stream)
     })
     const renewed = read.pipe(
       Effect.map((renewed) => withCredentialsOf(renewed.settings, settings)),
@@ -156,17 +156,18 @@ export const makeExecute = Effect.fnUntraced(function* <R, E>(
       ),
       scope
     )
-    const fitted = (grid: string): Settings => {
-      const [startMillis, stepSeconds] = JSON.parse(grid) as [number, number]
+    /** The range is that of the sync, whatever this worker is set to: its groups have the metrics of that range. */
+    const settingsOfSync = (grid: string): Settings => {
+      const [startMillis, stepSeconds, endMillis] = JSON.parse(grid) as [number, number, number]
       // So many parts are read at the same time, each with one request.
-      return { ...settings, startMillis, stepSeconds, concurrency: 1 }
+      return { ...settings, startMillis, endMillis: Option.some(endMillis), stepSeconds, concurrency: 1 }
     }
     const sources = yield* Scope.provide(
       RcMap.make({
         lookup: (grid: string) =>
           Layer.build(
             QueryRangeSource.layer.pipe(
-              Layer.provideMerge(Layer.succeed(ConnectorConfig, fitted(grid))),
+              Layer.provideMerge(Layer.succeed(ConnectorConfig, settingsOfSync(grid))),
               Layer.provide(Layer.succeedContext(client))
             )
           ),

@@ -5,6 +5,7 @@
  * Commits are collected and persisted together. If a process is killed, the next run reads the pending ones again.
  */
 import { Effect, type Scope, Struct } from "effect"
+import type { StreamKind } from "../samples/Layout.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { encodeStreamState, StreamState } from "../sync/StreamState.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
@@ -17,8 +18,8 @@ export interface Commit {
   readonly kind: "incremental" | "refresh" | "complete_refresh"
   /** The stream has been read to its end. */
   readonly isComplete: boolean
-  /** The states of the new manifest. It has no other ones. */
-  readonly states: Pick<StreamManifest, "state" | "refreshState">
+  /** The states of the new manifest, and what they are states of. It has no other ones. */
+  readonly states: Pick<StreamManifest, "state" | "refreshState" | "kind" | "nextKind">
 }
 
 /** A destination's backend for one stream of one run. Closing its scope discards appended rows that are not persisted. */
@@ -37,6 +38,8 @@ export interface Backend<Manifest extends StreamManifest, Block = SampleBlock> {
 export interface Opening<Manifest extends StreamManifest> {
   /** The manifest of the stream, as it was opened. */
   readonly manifest: Manifest
+  /** What the rows are. Only in overwrite mode, those of the manifest may be something else. */
+  readonly kind: StreamKind
   readonly mode: SyncMode
   /** Whether the read resumes the state of the destination for this mode. */
   readonly isResumed: boolean
@@ -59,9 +62,9 @@ export const openWriter: <Manifest extends StreamManifest, R, Block>(
   opening: Opening<Manifest>,
   open: (resumesRefresh: boolean) => Effect.Effect<Backend<Manifest, Block>, DestinationError, R>
 ) {
-  const { isResumed, limits, mode } = opening
+  const { isResumed, kind: kindOfRows, limits, mode } = opening
   let { manifest } = opening
-  const resumed = isResumed ? refreshOf(manifest, mode) : undefined
+  const resumed = isResumed ? refreshOf(manifest, mode, kindOfRows) : undefined
   const backend = yield* open(resumed !== undefined)
   /** The state of the latest commit, at first that of a resumed refresh. */
   let latest = resumed
@@ -72,7 +75,10 @@ export const openWriter: <Manifest extends StreamManifest, R, Block>(
 
   const persist = Effect.fnUntraced(function* (isComplete: boolean) {
     const kind = !isRefresh(mode) ? "incremental" : isComplete ? "complete_refresh" : "refresh"
-    const states = statesToSave(manifest, latest, kind, mode)
+    const states =
+      kind === "refresh" && mode === "full_refresh_overwrite"
+        ? { ...statesToSave(manifest, latest, kind, mode), kind: manifest.kind, nextKind: kindOfRows }
+        : { ...statesToSave(manifest, latest, kind, mode), kind: kindOfRows }
     // Of thousands of streams, most may have nothing new.
     const isUnchanged = kind === "incremental" && !hasRows && hasStates(manifest, states)
     if (!isUnchanged) {
@@ -130,7 +136,7 @@ const statesToSave = (
   latest: StreamState | undefined,
   kind: Commit["kind"],
   mode: SyncMode
-): Commit["states"] => {
+): Pick<StreamManifest, "state" | "refreshState"> => {
   const kept = state === undefined ? {} : { state }
   if (latest === undefined) {
     return kind === "complete_refresh" && mode === "full_refresh_overwrite" ? {} : kept

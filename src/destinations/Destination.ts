@@ -1,5 +1,6 @@
 /** The destination of a run's samples. Rows and states are committed together: both or neither. */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import type { StreamKind } from "../samples/Layout.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import type { RowBlock, TableSchema } from "../samples/TableRow.ts"
 import { StateReader } from "../sync/StateStore.ts"
@@ -46,6 +47,13 @@ export interface StreamWriter<Block = SampleBlock> {
   readonly complete: Effect.Effect<void, DestinationError>
 }
 
+/** What a destination has saved of a stream. */
+export interface SavedStream {
+  readonly kind: StreamKind
+  /** The state of incremental syncs, or otherwise of a stopped refresh. */
+  readonly state: StreamState | undefined
+}
+
 /** The kind of states that a mode resumes. An incremental sync does not resume a stopped refresh, and vice versa. */
 export type SyncKind = "incremental" | "full_refresh"
 
@@ -75,10 +83,10 @@ export class Destination extends Context.Service<
       isResumed?: boolean
     ) => Effect.Effect<StreamWriter<RowBlock>, DestinationError, Scope.Scope>
     /** The streams that have a manifest. */
-    readonly streams: () => ReadonlyArray<string>
+    readonly streams: () => ReadonlyMap<string, SavedStream>
     /** The lengths of the parts of its streams in milliseconds, if several processes write them. */
     readonly partLengths: () => ReadonlyMap<string, number>
-    /** The states that a read in a mode resumes. */
+    /** The states that a read in a mode resumes. Fails for a stream of another kind than the run writes. */
     readonly states: (mode: SyncMode) => StateReader["Service"]
     /**
      * The rows of a stream: those that readers see, or those that a full refresh in progress has committed. Readers already see

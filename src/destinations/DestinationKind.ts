@@ -1,18 +1,25 @@
 /** A kind of destination for the command line. Each folder of `destinations` exports one. */
 import type { FileSystem, Layer, Result } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
-import { type Layout, layoutOfMetric } from "../samples/Layout.ts"
+import { type Layout, layoutOfKind, type StreamKind } from "../samples/Layout.ts"
 import type { Destination, DestinationError, SyncMode } from "./Destination.ts"
 import type { SharedDestination } from "./SharedDestination.ts"
 
-/** The layout of a stream by its name; undefined for that of a metric. */
-export type LayoutOf = (stream: string) => Layout | undefined
+/** What a run writes to streams, by their names. */
+export interface StreamShapes {
+  readonly kindOf: (stream: string) => StreamKind
+  /** How the labels of series become columns. */
+  readonly layoutOf: (stream: string) => Layout
+}
 
-/** The layout of a stream in a destination that is opened with these options. */
-export const layoutIn = (
-  { labelColumns, layoutOf }: Pick<OpenOptions, "labelColumns" | "layoutOf">,
-  stream: string
-): Layout => layoutOf?.(stream) ?? layoutOfMetric(labelColumns)
+/** What a run writes to a destination that is opened with these options. */
+export const shapesIn = ({
+  kindOf = () => "metric",
+  labelColumns
+}: Pick<OpenOptions, "kindOf" | "labelColumns">): StreamShapes => ({
+  kindOf,
+  layoutOf: (stream) => layoutOfKind(kindOf(stream), labelColumns)
+})
 
 /** How a destination is opened. */
 export interface OpenOptions {
@@ -21,8 +28,8 @@ export interface OpenOptions {
   readonly source: string
   /** One column per label, or otherwise one column for all labels. */
   readonly labelColumns: boolean
-  /** How the labels of a stream become columns. By default, `labelColumns` decides. */
-  readonly layoutOf?: LayoutOf | undefined
+  /** What a stream contains. By default, the series of a metric. */
+  readonly kindOf?: ((stream: string) => StreamKind) | undefined
   /** Whether files are compressed, if the kind supports it. */
   readonly gzip?: boolean
   /** The memory limit of its engine, if it has one. Data beyond it spills to disk. */

@@ -6,7 +6,7 @@ import { Context, type Effect, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
 import type { PartResult } from "../sync/partState.ts"
 import type { StateReader } from "../sync/StateStore.ts"
-import type { DestinationError } from "./Destination.ts"
+import type { DestinationError, SavedStream } from "./Destination.ts"
 
 /** Writes one part of a stream. */
 export interface PartWriter {
@@ -25,10 +25,10 @@ export class SharedDestination extends Context.Service<
   {
     /** Opens a stream for one part. Closing the scope discards samples that are not committed. */
     readonly openPart: (stream: string) => Effect.Effect<PartWriter, DestinationError, Scope.Scope>
-    /** The latest states, which other processes advance too. */
+    /** The latest states, which other processes advance too. Fails for a stream of another kind than the run writes. */
     readonly states: StateReader["Service"]
     /** The streams that have a manifest now. */
-    readonly streams: Effect.Effect<ReadonlyArray<string>, DestinationError>
+    readonly streams: Effect.Effect<ReadonlyMap<string, SavedStream>, DestinationError>
     /**
      * The lengths of the parts of all streams that have one, in milliseconds. Saves the given length of a stream that has none
      * yet, so that all processes cut it at the same times. Without lengths to propose it changes nothing.

@@ -26,13 +26,25 @@ const MIN_NAME = 8
 
 const header = ["STREAM", "SERIES", "POINTS", "WINDOWS", "SAMPLES", "BYTES"]
 
-const rowOf = ({ bytes, name, points, samples, series, windows }: DryRunStream): ReadonlyArray<string> => [
+const rowOf = ({
+  bytes,
+  isTable,
+  name,
+  points,
+  samples,
+  series,
+  windows
+}: DryRunStream): ReadonlyArray<string> => [
   printableName(name),
-  grouped(series),
-  grouped(points),
-  grouped(windows),
-  estimate(grouped(samples), samples),
-  estimate(byteText(bytes), bytes)
+  ...(isTable
+    ? ["", "", grouped(windows), "", ""]
+    : [
+        grouped(series),
+        grouped(points),
+        grouped(windows),
+        estimate(grouped(samples), samples),
+        estimate(byteText(bytes), bytes)
+      ])
 ]
 
 /** Zero is exact. */

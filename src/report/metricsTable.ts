@@ -1,23 +1,23 @@
-/** The interactive output of `discover`: a table of the metrics of a server. */
+/** The interactive output of `discover`: a table of the streams of a server. */
 import type { DiscoveredStream } from "../sync/Discovery.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate } from "../terminal/textWidth.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName } from "../text/printable.ts"
 
-/** The maximum width of a help text, or of a list of labels. */
+/** The maximum width of a description, or of a list of labels. */
 const MAX_CELL = 60
 
 /** A narrower cell is not worth showing. */
 const MIN_CELL = 10
 
-/** A table for a terminal of `columns`. The help is truncated first and then omitted, followed by the labels. */
+/** A table for a terminal of `columns`. The description is truncated first and then omitted, followed by the labels. */
 export const metricsTable = (metrics: ReadonlyArray<DiscoveredStream>, columns: number): string => {
   const rows = metrics.map((stream) => {
-    const [type, help] = describe(stream)
-    return [printableName(stream.name), cell(type), cell(labelList(stream.labels)), cell(help)]
+    const [type, description] = describe(stream)
+    return [printableName(stream.name), cell(type), cell(labelList(stream.labels)), cell(description)]
   })
-  const header = ["METRIC", "TYPE", "LABELS", "HELP"]
+  const header = ["STREAM", "TYPE", "LABELS", "DESCRIPTION"]
   const firstColumns = (count: number) => () => ({
     header: header.slice(0, count),
     rows: rows.map((row) => row.slice(0, count)),
@@ -30,10 +30,12 @@ export const metricsTable = (metrics: ReadonlyArray<DiscoveredStream>, columns: 
 const describe = ({
   expression,
   group,
-  metadata
-}: DiscoveredStream): readonly [type: string, help: string] => {
+  metadata,
+  table
+}: DiscoveredStream): readonly [type: string, description: string] => {
   if (expression !== undefined) return ["query", expression]
   if (group !== undefined) return ["group", `${pluralize(group.metrics, "metric")}: ${group.patterns}`]
+  if (table !== undefined) return ["table", ""]
   return [metadata?.type ?? "", metadata?.help ?? ""]
 }
 

@@ -6,6 +6,7 @@ import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginn
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
+import { warnOfFailure } from "../sync/queryProbe.ts"
 import { definitionOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterResponse, initial } from "../sync/WindowSize.ts"
@@ -27,6 +28,8 @@ export interface ReadEstimate {
 
 export interface DryRunStream extends ReadEstimate {
   readonly name: string
+  /** The rows of a table cannot be counted before it is read. */
+  readonly isTable?: true
 }
 
 export interface DryRun {
@@ -86,7 +89,6 @@ export const estimate = Effect.fnUntraced(function* (
     plans,
     ({ parts, stream: name }) =>
       Effect.map(
-        // A table has no series, and its rows cannot be counted.
         isTable(name)
           ? Effect.succeed(parts.length === 0 ? [] : [tableRange(parts[0]!.range)])
           : Effect.forEach(parts, ({ range }) => estimateRange(name, range, hints)),
@@ -97,6 +99,7 @@ export const estimate = Effect.fnUntraced(function* (
             stream: {
               ...sumOfEstimates(estimates),
               name,
+              ...(isTable(name) ? { isTable: true as const } : {}),
               series: largest(estimates.map(({ series }) => series))
             }
           }
@@ -209,7 +212,8 @@ const tableRange = (range: GridRange): EstimatedRange => ({
 
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const points = pointCount(range)
-  const { counts, perPoint, probed, times } = yield* probe(name, range)
+  const { counts, failure, perPoint, probed, times } = yield* probe(name, range)
+  if (failure !== undefined) yield* warnOfFailure(failure)
   const samples = Math.round(perPoint * points)
   return {
     estimate: {

@@ -1,13 +1,10 @@
 /** Compares the settings of a run with those that filled the destination: the step, the selector and the start. */
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
-import type { Destination, SyncMode } from "../destinations/Destination.ts"
-import type { SharedDestination } from "../destinations/SharedDestination.ts"
-import { tableStreams } from "../prometheus/tables/schemas.ts"
+import type { SavedStream, SyncMode } from "../destinations/Destination.ts"
 import { uncovered } from "../sync/coverage.ts"
 import { selectorOf } from "../sync/plan.ts"
-import type { StateReader } from "../sync/StateStore.ts"
-import { definitionOf, ownStepOf } from "../sync/StreamDefinition.ts"
+import { definitionOf, kindOf, ownStepOf } from "../sync/StreamDefinition.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
 import { truncateText } from "../text/excerpt.ts"
 import { stepText } from "../text/figures.ts"
@@ -32,19 +29,26 @@ export interface Filling {
 export const fitSettings = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
   filling: Filling,
-  states: States
+  saved: ReadonlyMap<string, SavedStream>
 ) {
   const settings = yield* ConnectorConfig
-  const selected = new Map(
+  /** Streams of another kind are refused or replaced. */
+  const selected: States = new Map(
     names.flatMap((name) => {
-      const state = states.get(name)
-      return state === undefined ? [] : [[name, state] as const]
+      const { kind, state } = saved.get(name) ?? {}
+      return state === undefined || kind !== kindOf(settings, name) ? [] : [[name, state] as const]
     })
   )
-  // Tables of earlier runs have no step.
-  const isGeneral = (name: string) =>
-    ownStepOf(settings, name) === undefined && (!tableStreams.has(name) || names.includes(name))
-  const [all, general] = [only(states, isGeneral), only(selected, isGeneral)]
+  const general = only(selected, (name) => ownStepOf(settings, name) === undefined)
+  /** With the streams of earlier runs that had the step of their run, which those of tables have not. */
+  const all: States = new Map([
+    ...Array.from(saved).flatMap(([name, { kind, state }]) =>
+      state === undefined || state.own_step === true || kind === "table" || selected.has(name)
+        ? []
+        : [[name, state] as const]
+    ),
+    ...general
+  ])
   const stepSeconds = yield* chooseStep(settings, filling, all, general)
   if (!filling.isStepGiven && all.size > 0) {
     yield* Effect.logInfo(
@@ -85,31 +89,6 @@ const refuseOwnSteps = (
     })
   )
 }
-
-/** The latest states of all streams: of incremental runs, or otherwise of a stopped refresh. Damaged ones fail later. */
-export const statesIn = ({ states, streams }: Destination["Service"]) =>
-  loadStates(
-    streams(),
-    (["incremental_append", "full_refresh_overwrite", "full_refresh_append"] as const).map(states)
-  )
-
-/** The same, of a destination that several processes write. */
-export const sharedStatesIn = ({ states, streams }: SharedDestination["Service"]) =>
-  Effect.flatMap(streams, (names) => loadStates(names, [states]))
-
-const loadStates = Effect.fnUntraced(function* (
-  names: ReadonlyArray<string>,
-  stores: ReadonlyArray<StateReader["Service"]>
-) {
-  const found = new Map<string, StreamState>()
-  for (const name of names) {
-    for (const store of stores) {
-      const state = Option.flatten(yield* Effect.option(store.load(name)))
-      if (Option.isSome(state) && !found.has(name)) found.set(name, state.value)
-    }
-  }
-  return found
-})
 
 const chooseStep = (
   { stepSeconds }: Settings,
@@ -169,20 +148,21 @@ const differences = (
       : [
           `${now}, but ${listNames(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The existing rows stay unchanged, and only new rows follow the present choice. For the same choice in all rows, run with --full-refresh or into another destination."}`
         ]
+  const isGroup = (name: string) => definitionOf(settings, name)._tag === "Group"
   /** Each choice of the present settings, with the streams that were filled with another one. */
   const changed = Map.groupBy(
     [...selected].filter(
       ([name, { selector }]) => (selector ?? selectionOf(settings, name)) !== selectionOf(settings, name)
     ),
     ([name]) =>
-      `The ${definitionOf(settings, name)._tag === "Query" ? "expression" : "selector"} is ${shown(selectionOf(settings, name))}`
+      `The ${choiceNames[definitionOf(settings, name)._tag]} is ${shown(selectionOf(settings, name), isGroup(name))}`
   )
   return [
     ...Array.from(changed).flatMap(([now, streams]) =>
       difference(
         streams,
         now,
-        [...new Set(streams.map(([, { selector = "" }]) => shown(selector)))].join(" and ")
+        [...new Set(streams.map(([name, { selector = "" }]) => shown(selector, isGroup(name))))].join(" and ")
       )
     ),
     ...difference(
@@ -198,7 +178,14 @@ const differences = (
 const selectionOf = (settings: Settings, name: string): string =>
   selectorOf(settings, definitionOf(settings, name))
 
-const shown = (text: string): string => (text === "" ? "empty" : truncateText(text, MAX_SHOWN_CHARACTERS))
+/** What decides which data a stream has. */
+const choiceNames = { Metric: "selector", Table: "selector", Query: "expression", Group: "group" } as const
+
+/** The text of a group consists of words. */
+const shown = (text: string, isQuoted: boolean): string => {
+  const beginning = truncateText(text, MAX_SHOWN_CHARACTERS)
+  return text === "" ? "empty" : isQuoted ? `"${beginning}"` : beginning
+}
 
 /** An expression may have any length. */
 const MAX_SHOWN_CHARACTERS = 300

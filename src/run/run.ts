@@ -6,19 +6,21 @@ import {
   Destination,
   emptyContents,
   layerStates,
+  type SavedStream,
   type StreamWriter,
   type SyncMode,
   syncKindOf
 } from "../destinations/Destination.ts"
-import { tableSchemas, tableStreams } from "../prometheus/tables/schemas.ts"
+import { tableSchemas } from "../prometheus/tables/schemas.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
+import type { StreamKind } from "../samples/Layout.ts"
 import { discoverNames, noMetrics, streamNames } from "../sync/Discovery.ts"
 import { groupOf } from "../sync/groups.ts"
 import { read } from "../sync/Read.ts"
-import { definitionOf } from "../sync/StreamDefinition.ts"
+import { definitionOf, kindOf } from "../sync/StreamDefinition.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
-import { fitSettings, statesIn } from "./filledDestination.ts"
+import { fitSettings } from "./filledDestination.ts"
 import { type EventOf, nothingSaved, readInto, type Saved, type StreamSink } from "./readInto.ts"
 import { type Confirm, guardEnd, guardRefresh, type Replaced } from "./refreshGuard.ts"
 import { beginRun } from "./summarize.ts"
@@ -78,26 +80,46 @@ export const refuseTables = Effect.gen(function* () {
 /** The most names in a warning. */
 const MAX_NAMES = 5
 
-/** Warns of streams in the destination that the run would read, but whose metrics the server has no longer. */
+/**
+ * Warns of streams in the destination that the run would read, but whose metrics the server has no longer. Also logs those that
+ * only the settings of earlier runs define.
+ */
 export const warnOfGone = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
-  existing: ReadonlyArray<string>,
+  existing: ReadonlyMap<string, Pick<SavedStream, "kind">>,
   destinationName: string
 ) {
   const settings = yield* ConnectorConfig
   const present = new Set(names)
-  const gone = existing.filter(
-    (name) =>
-      isIncluded(settings.metrics, name) &&
-      !present.has(name) &&
-      !tableStreams.has(name) &&
-      // The metric is now read in the stream of its group.
-      groupOf(settings, name) === undefined
+  const absent = Array.from(existing)
+    .filter(([name]) => !present.has(name))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const list = (texts: ReadonlyArray<string>) => listSome(texts, MAX_NAMES)
+  const metrics = absent.flatMap(([name, { kind }]) =>
+    // Others are not read, or in the stream of their group.
+    kind === "metric" && isIncluded(settings.metrics, name) && groupOf(settings, name) === undefined
+      ? [name]
+      : []
   )
-  if (gone.length === 0) return
-  yield* Effect.logWarning(
-    `${destinationName} has ${pluralize(gone.length, "stream")} that the server does not have in the range any more: ${listSome(gone.toSorted(), MAX_NAMES)}. ${gone.length === 1 ? "The metric was" : "The metrics were"} removed or renamed, or the data has expired. Existing rows stay.`
-  )
+  if (metrics.length > 0) {
+    const isOne = metrics.length === 1
+    yield* Effect.logWarning(
+      `${destinationName} has ${pluralize(metrics.length, "metric")} that the server does not have in the range any more: ${list(metrics)}. ${isOne ? "It was" : "They were"} removed or renamed, or the data has expired. Existing rows stay.`
+    )
+  }
+  const isDefined = (name: string, kind: StreamKind) => kindOf(settings, name) === kind
+  const groups = absent.filter(([name, { kind }]) => kind === "group" && isDefined(name, kind))
+  if (groups.length > 0) {
+    yield* Effect.logWarning(
+      `${destinationName} has ${pluralize(groups.length, "group")} without any metric that the server has in the range: ${list(groups.map(([name]) => name))}. The metrics were removed or renamed, or the data has expired. Existing rows stay.`
+    )
+  }
+  const undefinedOnes = absent.filter(([name, { kind }]) => kind !== "metric" && !isDefined(name, kind))
+  if (undefinedOnes.length > 0) {
+    yield* Effect.logInfo(
+      `${destinationName} has ${pluralize(undefinedOnes.length, "stream")} of earlier runs that this one does not define: ${list(undefinedOnes.map(([name, { kind }]) => `${kind} ${name}`))}. Existing rows stay.`
+    )
+  }
 })
 
 /** What an interrupted run says. */
@@ -114,7 +136,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
   const destination = yield* Destination
   const summarize = yield* beginRun
   const names = yield* namesToRead
-  const settings = yield* fitSettings(names, options, yield* statesIn(destination))
+  const settings = yield* fitSettings(names, options, destination.streams())
   const stepMillisOf = (name: string) => definitionOf(settings, name).stepSeconds * 1000
   const withSettings = Effect.provideService(ConnectorConfig, settings)
   const guarded =

@@ -8,7 +8,7 @@ import type { SyncPart } from "../sync/parts.ts"
 import { pointCount } from "../sync/TimeGrid.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
-import { fitSettings, sharedStatesIn } from "./filledDestination.ts"
+import { fitSettings } from "./filledDestination.ts"
 import { Progress, type StreamSummary } from "./Progress.ts"
 import { type PlannedStream, planParts } from "./planParts.ts"
 import { namesToRead, type RunOptions, refuseTables, warnOfGone } from "./run.ts"
@@ -35,8 +35,9 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
   const summarize = yield* beginRun
   yield* refuseTables
   const names = yield* namesToRead
-  const settings = yield* fitSettings(names, { ...options, mode }, yield* sharedStatesIn(shared))
-  yield* warnOfGone(names, yield* shared.streams, destination)
+  const saved = yield* shared.streams
+  const settings = yield* fitSettings(names, { ...options, mode }, saved)
+  yield* warnOfGone(names, saved, destination)
   const planned = yield* Effect.provideService(
     planParts(names, options.lengthMillis),
     ConnectorConfig,

@@ -6,7 +6,7 @@ import { ownerOf, planToRead } from "../sync/parts.ts"
 import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
 import { readPlanned } from "../sync/Read.ts"
 import { definitionOf } from "../sync/StreamDefinition.ts"
-import { fitSettings, sharedStatesIn } from "./filledDestination.ts"
+import { fitSettings } from "./filledDestination.ts"
 import { planParts } from "./planParts.ts"
 import { nothingSaved, readInto, type Saved } from "./readInto.ts"
 import { namesToRead, type RunOptions, refuseTables, stoppedText, warnOfGone } from "./run.ts"
@@ -46,8 +46,9 @@ const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Save
   const summarize = yield* beginRun
   yield* refuseTables
   const names = yield* namesToRead
-  const settings = yield* fitSettings(names, { ...options, mode }, yield* sharedStatesIn(shared))
-  yield* warnOfGone(names, yield* shared.streams, destination)
+  const existing = yield* shared.streams
+  const settings = yield* fitSettings(names, { ...options, mode }, existing)
+  yield* warnOfGone(names, existing, destination)
 
   const withSettings = Effect.provideService(ConnectorConfig, settings)
   const planned = yield* withSettings(planParts(names, share.lengthMillis))

@@ -13,8 +13,14 @@ import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginn
 import { listedGroups } from "../sync/listedGroups.ts"
 import { listedOnce } from "../sync/listedOnce.ts"
 import { cutNames, nameLimitsOf } from "../sync/metricParts.ts"
+import { failingAt } from "../sync/queryProbe.ts"
 import { ofMetrics } from "../sync/SeriesPart.ts"
-import { definitionOf, type GroupStream, type StreamDefinition } from "../sync/StreamDefinition.ts"
+import {
+  definitionOf,
+  type GroupStream,
+  type QueryStream,
+  type StreamDefinition
+} from "../sync/StreamDefinition.ts"
 import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"
 import { MAX_POINTS } from "../sync/WindowSize.ts"
 import { beginning } from "../text/excerpt.ts"
@@ -35,8 +41,12 @@ export const withGroupsOnce = <A, E, R>(counting: Effect.Effect<A, E, R>): Effec
  * Counts the series of a metric at the points of a range, which must not be more than one query returns. Points without series
  * are omitted. Times are milliseconds.
  */
-export const seriesCounts = Effect.fnUntraced(function* (stream: string, range: GridRange) {
+export const seriesCounts = Effect.fnUntraced(function* (
+  stream: string,
+  range: GridRange
+): Effect.fn.Return<Counted, PrometheusError, ConnectorConfig | PrometheusClient> {
   const definition = definitionOf(yield* ConnectorConfig, stream)
+  if (definition._tag === "Query") return yield* countResults(definition, range)
   if (definition._tag !== "Group") return yield* countSeries(stream, definition, range)
   const { kind } = yield* Effect.flatMap(PrometheusClient, ({ backend }) => backend)
   const metrics = (yield* yield* Groups).get(stream) ?? []
@@ -50,7 +60,34 @@ export const seriesCounts = Effect.fnUntraced(function* (stream: string, range: 
 interface Counted {
   readonly times: ReadonlyArray<number>
   readonly counts: ReadonlyArray<number>
+  /** Why an expression has no result at the next point. Later points are not counted. */
+  readonly failure?: PrometheusError
 }
+
+/** Counts the series of an expression up to the first point at which it fails, if there is one. */
+const countResults = (
+  query: QueryStream,
+  range: GridRange
+): Effect.Effect<Counted, PrometheusError, ConnectorConfig | PrometheusClient> =>
+  Effect.catchIf(
+    countSeries(query.name, query, range),
+    ({ policy }) => policy.isOfPoints === true,
+    (error) =>
+      Effect.gen(function* () {
+        if (pointCount(range) === 1) {
+          return { times: [], counts: [], failure: failingAt(query, error, range.lastMillis) }
+        }
+        const [earlier, later] = halve(range)
+        const first = yield* countResults(query, earlier)
+        if (first.failure !== undefined) return first
+        const second = yield* countResults(query, later)
+        return {
+          ...second,
+          times: [...first.times, ...second.times],
+          counts: [...first.counts, ...second.counts]
+        }
+      })
+  )
 
 const sumOfCounts = (counted: ReadonlyArray<Counted>): Counted => {
   const sums = new Map<number, number>()

@@ -14,6 +14,10 @@ export interface Layout {
   readonly metricName: "omitted" | "column" | "label"
 }
 
+/** What a stream contains: the series of one metric, of an expression or of several metrics, or the rows of a table. */
+export const streamKinds = ["metric", "query", "group", "table"] as const
+export type StreamKind = (typeof streamKinds)[number]
+
 /** The column for the metric's name. Only streams of several metrics have it. They have no columns for labels. */
 export const METRIC_COLUMN = "metric"
 
@@ -31,6 +35,12 @@ export const layoutOfQuery = (labelColumns: boolean): Layout => ({
 
 /** The layout of series of several metrics, whose labels differ. */
 export const layoutOfGroup: Layout = { rest: "labels", metricName: "column" }
+
+/** The layout of a stream that has series. */
+export const layoutOfKind = (kind: StreamKind, labelColumns: boolean): Layout => {
+  if (kind === "group") return layoutOfGroup
+  return kind === "query" ? layoutOfQuery(labelColumns) : layoutOfMetric(labelColumns)
+}
 
 /** Whether labels have columns of their own, or the metric's name has one. */
 export const hasNamedColumns = ({ metricName, rest }: Layout): boolean =>

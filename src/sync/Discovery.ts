@@ -225,7 +225,7 @@ export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<str
   const { queries, tables } = settings
   const kinds = [
     ...(groups.size > 0
-      ? [`${pluralize(groups.size, "group")} of ${pluralize(metrics.length - ungrouped.length, "metric")}`]
+      ? [`${pluralize(groups.size, "group")} (${pluralize(metrics.length - ungrouped.length, "metric")})`]
       : []),
     ...(queries.length > 0 ? [pluralize(queries.length, "query", "queries")] : []),
     ...(tables.length > 0 ? [pluralize(tables.length, "table")] : [])
@@ -244,7 +244,7 @@ const warnOfEmptyGroups = Effect.fnUntraced(function* (
   for (const group of groups.filter(({ name }) => !found.has(name))) {
     const unmatched = unmatchedPatterns(group.metrics, metrics)
     const why = unmatched.length > 0 ? unmatched : ["Groups before it may have them, or exclude leaves none."]
-    yield* Effect.logWarning(`The group ${group.name} has no metric, and so no stream. ${why.join(" ")}`)
+    yield* Effect.logWarning(`The group ${group.name} has no metrics, and thus no stream. ${why.join(" ")}`)
   }
 })
 
@@ -398,7 +398,7 @@ const discoverQueries = Effect.fnUntraced(function* ({ clock: { nowMillis } }: D
 const limited = Effect.fnUntraced(function* (name: string, labels: ReadonlyArray<string>) {
   if (labels.length > MAX_LABEL_COLUMNS) {
     yield* Effect.logWarning(
-      `${name} has ${pluralize(labels.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
+      `${name} has ${pluralize(labels.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own; records have the others in other_labels.`
     )
   }
   return labels.toSorted().slice(0, MAX_LABEL_COLUMNS)
@@ -434,7 +434,7 @@ const listLabels = Effect.fnUntraced(function* ({ isUnlisted, lists, names, rang
         ({ summary }) =>
           Effect.as(
             Effect.logWarning(
-              `The labels of ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+              `The labels of ${name} are not known, so its records have them in other_labels: ${summary}`
             ),
             []
           )
@@ -505,7 +505,7 @@ const labelsByMetric = (discovered: DiscoveredNames) =>
     ({ summary }) =>
       Effect.as(
         Effect.logWarning(
-          `The labels of the metrics are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+          `The labels of the metrics are not known, so their records have them in other_labels: ${summary}`
         ),
         new Map<string, Labels>()
       )

@@ -7,7 +7,7 @@ import { isBareName, type Matcher, ofMetric, render } from "../promql/Matcher.ts
 import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
-import { type BeginningHints, firstPoint } from "./beginning.ts"
+import { type BeginningHints, firstPoint, firstPointOfGroup } from "./beginning.ts"
 import { countByMetric } from "./countByMetric.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
@@ -30,6 +30,8 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
+    /** Searches for groups may be slow where those for metrics are not. */
+    const groupHints: BeginningHints = {}
     const explain = yield* makeExplainer
     const groups = Effect.provide(yield* listedOnce, services)
     return BlockSource.of({
@@ -111,6 +113,8 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
               group: definition.name,
               metrics: Effect.map(groups, (groups) => groups.get(definition.name) ?? []),
               kind: Effect.map(backend, ({ kind }) => kind),
+              beginning: (lists, range) =>
+                Effect.provide(firstPointOfGroup(definition.name, lists, range, groupHints), services),
               explain
             })
           : source

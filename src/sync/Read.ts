@@ -255,7 +255,7 @@ class Quiet {
  */
 const nextWindows = (
   range: GridRange,
-  { permits, size, sizeLearned, source }: WindowContext,
+  { permits, series, size, sizeLearned, source }: WindowContext,
   quiet: Quiet
 ): Stream.Stream<GridRange> =>
   Stream.paginate(
@@ -265,7 +265,9 @@ const nextWindows = (
       if (rest === range) quiet.begin()
       else {
         yield* sizeLearned.await
-        if (source.beginning !== undefined && quiet.isSearchDue && pointCount(rest) > SEARCHED_POINTS) {
+        // Of several parts, the first may be empty and others not.
+        const isDue = quiet.isSearchDue && (series.halves === undefined || quiet.windows > 0)
+        if (source.beginning !== undefined && isDue && pointCount(rest) > SEARCHED_POINTS) {
           from = { ...rest, firstMillis: yield* permits.withPermit(source.beginning(rest)) }
           quiet.searched()
         }

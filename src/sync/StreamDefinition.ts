@@ -4,7 +4,7 @@ import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
 import type { Expression } from "../promql/Expression.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { MetricFilter } from "../promql/MetricFilter.ts"
-import { type Layout, layoutOfGroup, layoutOfMetric, layoutOfQuery } from "../samples/Layout.ts"
+import { type Layout, layoutOfKind, type StreamKind } from "../samples/Layout.ts"
 
 /** All series of one metric that satisfy the matchers. */
 export interface MetricStream {
@@ -102,12 +102,17 @@ export const selectorOfMetric = (
 const overrideOf = (overrides: DefiningSettings["overrides"], metric: string) =>
   overrides.find(({ metrics }) => metrics.test(metric))
 
-/** How the labels of a stream become columns, in records and in all destinations. */
-export const layoutOf = (
-  settings: DefiningSettings & Pick<Settings, "labelColumns">,
-  name: string
-): Layout => {
-  const { _tag } = definitionOf(settings, name)
-  if (_tag === "Group") return layoutOfGroup
-  return _tag === "Query" ? layoutOfQuery(settings.labelColumns) : layoutOfMetric(settings.labelColumns)
+/** What a stream contains. */
+export const kindOf = (settings: DefiningSettings, name: string): StreamKind =>
+  kinds[definitionOf(settings, name)._tag]
+
+const kinds: Readonly<Record<StreamDefinition["_tag"], StreamKind>> = {
+  Metric: "metric",
+  Query: "query",
+  Group: "group",
+  Table: "table"
 }
+
+/** How the labels of a stream become columns, in records and in all destinations. */
+export const layoutOf = (settings: DefiningSettings & Pick<Settings, "labelColumns">, name: string): Layout =>
+  layoutOfKind(kindOf(settings, name), settings.labelColumns)

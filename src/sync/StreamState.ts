@@ -25,6 +25,17 @@ const Spans = Schema.Array(Schema.Tuple([Time, Time])).check(
 const millisOf = (spans: typeof Spans.Type): ReadonlyArray<Span> =>
   spans.map(([first, last]) => ({ firstMillis: Date.parse(first), lastMillis: Date.parse(last) }))
 
+/** What states list beside times and ranges, if `run` saves them. */
+export const StateDetails = Schema.Struct({
+  /** The selector of the series, or their expression. Empty for all series. */
+  selector: Schema.String,
+  /** A digest of the excluded labels. Empty for none. The names themselves are not saved. */
+  excluded_labels: Schema.String,
+  /** Whether the stream had a step of its own, which is not that of the run. */
+  own_step: Schema.optionalKey(Schema.Literal(true))
+})
+export type StateDetails = typeof StateDetails.Type
+
 /** Everything up to and including `time` has been read, on a grid of `step` seconds. */
 export class StreamState extends Schema.Class<StreamState>("StreamState")({
   /** The last complete grid point, `2026-01-01T00:00:00Z`. */
@@ -45,10 +56,9 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
    * their series (these are not in `read`), or late samples may still arrive.
    */
   read_again: Schema.optionalKey(Spans),
-  /** The selector of the series, if `run` saved the state. Empty for all series. */
-  selector: Schema.optionalKey(Schema.String),
-  /** A digest of the excluded labels, if `run` saved the state. Empty for none. The names themselves are not saved. */
-  excluded_labels: Schema.optionalKey(Schema.String)
+  selector: Schema.optionalKey(StateDetails.fields.selector),
+  excluded_labels: Schema.optionalKey(StateDetails.fields.excluded_labels),
+  own_step: StateDetails.fields.own_step
 }) {
   /** Milliseconds since the epoch. */
   get timeMillis(): number {

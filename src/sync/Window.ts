@@ -3,7 +3,7 @@
  * server refuses the window, for whatever reason, it is split by time, down to a single point, and then by series. What the
  * server cannot return at all, although it returns other points, becomes a hole. In every case each sample is emitted once.
  */
-import { Effect, Ref, Schedule, Scope, Stream } from "effect"
+import { Effect, Fiber, Ref, Schedule, Scope, Stream } from "effect"
 import { PrometheusError, type Reason } from "../prometheus/PrometheusError.ts"
 import { selectorText } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
@@ -33,13 +33,20 @@ export type WindowEvent =
   /** All samples up to and including this grid point have been emitted, and no later ones. */
   | { readonly _tag: "WindowCompleted"; readonly lastMillis: number }
 
+/** A response that was requested ahead: some points of a part. */
+interface RequestedAhead {
+  readonly range: GridRange
+  readonly part: SeriesPart
+  readonly response: Effect.Effect<Response, PrometheusError>
+}
+
 /** A window while it is read. */
 interface OpenWindow extends Window {
   readonly ledger: WindowLedger
   /** The size of windows before this one was read. */
   readonly sizeBefore: WindowSize
   /** The response that was requested ahead, until it is used. */
-  ahead: RequestedWindow["response"] | undefined
+  ahead: RequestedAhead | undefined
   /** The most points to request at once, because larger parts of the window were refused for their size. */
   limit: number
   /** The fewest points of the window that were refused. */
@@ -73,7 +80,7 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
         ledger: new WindowLedger(context.source.expect(range), context.source.metrics),
         sizeBefore: size,
         // Its part may have been joined with others since.
-        ahead: isFirstOf(context.series, part) ? response : undefined,
+        ahead: isFirstOf(context.series, part) ? { range, part, response } : undefined,
         limit: size.limit,
         refusedPoints: Number.POSITIVE_INFINITY,
         refusals: new Map(),
@@ -90,18 +97,21 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
     })
   ).pipe(Stream.onExit((exit) => Scope.close(requested.scope, exit)))
 
-/** The samples of some points and series of a window, in as many requests as necessary. */
-const eventsOf = (window: OpenWindow, range: GridRange, part: SeriesPart): Events =>
+/**
+ * The samples of some points and series of a window, in as many requests as necessary. `next` is the part of which the same points are
+ * read then.
+ */
+const eventsOf = (window: OpenWindow, range: GridRange, part: SeriesPart, next?: SeriesPart): Events =>
   Stream.suspend(() => {
-    const { requested } = window
+    const { ahead } = window
     // The response that was requested ahead is that of the first part.
-    const hasAhead = isAhead(window, range) && isFirstOf(part, requested.part)
+    const hasAhead = ahead !== undefined && range === ahead.range && isFirstOf(part, ahead.part)
     // It would be refused again.
     if (!hasAhead && pointCount(range) > window.limit) return earlierAndLater(window, range, part)
-    if (part.halves !== undefined && !(hasAhead && part === requested.part)) {
-      return bothHalves(window, range, part, part.halves)
+    if (part.halves !== undefined && !(hasAhead && part === ahead.part)) {
+      return bothHalves(window, range, part, part.halves, next)
     }
-    return attempt(window, range, part).pipe(
+    return attempt(window, range, part, next).pipe(
       Stream.retry(retriesOf(window, range)),
       Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromResponse(window, range, part)))),
       Stream.concat(Stream.unwrap(Effect.suspend(() => afterResponseTo(window, range, part)))),
@@ -113,23 +123,30 @@ const eventsOf = (window: OpenWindow, range: GridRange, part: SeriesPart): Event
   })
 
 /** The samples of one request, without those that an earlier attempt emitted. */
-const attempt = (window: OpenWindow, range: GridRange, part: SeriesPart): Events =>
+const attempt = (window: OpenWindow, range: GridRange, part: SeriesPart, next?: SeriesPart): Events =>
   Stream.unwrap(
     Effect.gen(function* () {
-      const { context, ledger, requested } = window
+      const { ahead, context, ledger, requested } = window
       const { source, stream } = context
-      const response =
-        window.ahead !== undefined && isAhead(window, range) && part === requested.part
-          ? window.ahead
-          : request(context, range, part, requested)
-      window.ahead = undefined
+      const isAhead = ahead !== undefined && range === ahead.range && part === ahead.part
+      if (isAhead) window.ahead = undefined
+      const response = isAhead ? ahead.response : request(context, range, part, requested)
       ledger.begin(source.expect(range))
       const samples = accepted(stream, ledger, yield* response)
+      if (next !== undefined) yield* requestNext(window, range, next.first)
       return (yield* Ref.getAndSet(context.hasResponded, true))
         ? samples
         : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Running", stream }), samples)
     })
   )
+
+/** Requests the next part, so that the server evaluates it while this response is read. */
+const requestNext = Effect.fnUntraced(function* (window: OpenWindow, range: GridRange, part: SeriesPart) {
+  const { context, limit, requested } = window
+  if (window.ahead !== undefined || pointCount(range) > limit) return
+  const fiber = yield* Effect.forkIn(request(context, range, part, requested), requested.scope)
+  window.ahead = { range, part, response: Fiber.join(fiber) }
+})
 
 /** Responses that break off, maybe at the same size each time. */
 const breaksOff: ReadonlySet<Reason> = new Set(["BrokenResponse", "Disconnected", "Timeout"])
@@ -218,9 +235,15 @@ const completed = (
       : Stream.succeed<WindowEvent>({ _tag: "WindowCompleted", lastMillis: range.lastMillis })
   )
 
-const bothHalves = (window: OpenWindow, range: GridRange, part: SeriesPart, [some, others]: Halves): Events =>
-  eventsOf(window, range, some).pipe(
-    Stream.concat(eventsOf(window, range, others)),
+const bothHalves = (
+  window: OpenWindow,
+  range: GridRange,
+  part: SeriesPart,
+  [some, others]: Halves,
+  next?: SeriesPart
+): Events =>
+  eventsOf(window, range, some, others).pipe(
+    Stream.concat(eventsOf(window, range, others, next)),
     Stream.concat(completed(window, range, part))
   )
 
@@ -396,10 +419,6 @@ const endOf = Effect.fnUntraced(function* (window: OpenWindow) {
   for (const part of damage.splits) part.halves = undefined
   damage.splits = []
 })
-
-/** Whether a response to exactly this range was requested ahead, and has not been used. */
-const isAhead = ({ ahead, requested }: OpenWindow, range: GridRange): boolean =>
-  ahead !== undefined && range === requested.range
 
 /** Whether a part is the one that a request of the whole asks for first. */
 const isFirstOf = (whole: SeriesPart, part: SeriesPart): boolean =>

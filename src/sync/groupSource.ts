@@ -17,6 +17,9 @@ const mayBeForNames: ReadonlySet<Reason> = new Set(["TooLongRequest", "InvalidQu
 /** The server does not list metrics. Only groups need the list. */
 const isUnlisted: ReadonlySet<Reason> = new Set(["NoLabelApi", "WrongPath"])
 
+/** After so many accepted queries of one name, while all of several were refused, a server is taken as one that accepts one name. */
+const ENOUGH_SINGLE_NAMES = 4
+
 /** For how many metrics to find out why they have no samples. */
 const MAX_EXPLAINED = 3
 
@@ -25,15 +28,36 @@ interface GroupOptions {
   /** Its metrics that the server lists. */
   readonly metrics: Effect.Effect<ReadonlyArray<string>, PrometheusError>
   readonly kind: Effect.Effect<BackendKind>
+  /** The first point of a range from which on to read lists of its metrics. */
+  readonly beginning: (lists: ReadonlyArray<ReadonlyArray<string>>, range: GridRange) => Effect.Effect<number>
   readonly explain: (metric: string, grid: GridRange) => Effect.Effect<string | undefined>
 }
 
 /** Makes the source of a group from one that selects series by the matchers of a part alone. */
 export const groupSource = (
   source: StreamSource,
-  { explain, group, kind, metrics }: GroupOptions
+  { beginning, explain, group, kind, metrics }: GroupOptions
 ): StreamSource => {
   const known = new Set<string>()
+  /** Its metrics, in lists that the server accepts in a query. */
+  let lists: ReadonlyArray<ReadonlyArray<string>> = []
+  /** How many queries of one name the server has accepted. */
+  let single = 0
+  let acceptsSeveral = false
+  /** The latest refusal of several names. */
+  let refusal: PrometheusError | undefined
+  /** Requests several names, which a server may refuse that accepts each of them. */
+  const requestSeveral = (range: GridRange, matchers: ReadonlyArray<Matcher>) =>
+    refusal !== undefined && !acceptsSeveral && single >= ENOUGH_SINGLE_NAMES
+      ? Effect.fail(refusal)
+      : source.request(range, matchers).pipe(
+          Effect.tap(() => Effect.sync(() => (acceptsSeveral = true))),
+          Effect.mapError((error) => {
+            if (!mayBeForNames.has(error.reason)) return error
+            refusal = new PrometheusError({ reason: "TooManySeries", summary: error.summary })
+            return refusal
+          })
+        )
   return {
     metrics: known,
     series: Effect.gen(function* () {
@@ -43,22 +67,22 @@ export const groupSource = (
           : error
       )
       for (const name of names) known.add(name)
-      return partOfLists(cutNames(names, nameLimitsOf(yield* kind)))
+      lists = cutNames(names, nameLimitsOf(yield* kind))
+      return partOfLists(lists)
     }),
     ...(source.countSeries === undefined ? {} : { countSeries: source.countSeries }),
     expect: source.expect,
-    request: (range, matchers) =>
-      known.size === 0
-        ? Effect.succeed(Stream.empty)
-        : Effect.mapError(source.request(range, matchers), (error) =>
-            mayBeForNames.has(error.reason) && namesSeveral(matchers)
-              ? new PrometheusError({ reason: "TooManySeries", summary: error.summary })
-              : error
-          ),
+    request: (range, matchers) => {
+      if (known.size === 0) return Effect.succeed(Stream.empty)
+      return namesSeveral(matchers)
+        ? requestSeveral(range, matchers)
+        : Effect.tap(source.request(range, matchers), () => Effect.sync(() => single++))
+    },
     mayMoveStart: source.mayMoveStart,
     closeTo: source.closeTo,
     missing: source.missing,
     index: source.index,
+    beginning: (range) => beginning(lists, range),
     explainEmpty: Effect.fnUntraced(function* (range: GridRange) {
       if (known.size === 0) {
         return `The server has no metric of the group ${group} in the configured range. Check the patterns of the group, and metrics, which selects the metrics of all streams.`

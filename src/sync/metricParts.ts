@@ -74,9 +74,6 @@ const splitIntoLists = (part: SeriesPart, lists: ReadonlyArray<ReadonlyArray<str
   part.halves = [partOfLists(lists.slice(0, middle)), partOfLists(lists.slice(middle))]
 }
 
-/** A part is split if the wanted points would have more than this multiple of the target number of samples. */
-const MANY_TARGETS = 4
-
 /**
  * The most splits of the series of a stream. Each split adds a request to every window. Splits by metric that the server requires do
  * not count: there are fewer than metrics.
@@ -84,8 +81,9 @@ const MANY_TARGETS = 4
 export const MAX_SPLITS = 2000
 
 /**
- * Splits a part of several metrics if `wanted` points have very many samples. Every response repeats the labels of its series, so
- * parts with many points take fewer bytes than all series with few points. `densityOf` is the number of samples per point.
+ * Splits a part of several metrics if `wanted` points have more samples than a response should have. Every response repeats the
+ * labels of its series, so parts with many points take fewer bytes, in as many requests, than all series with few points.
+ * `densityOf` is the number of samples per point.
  */
 export const splitDense = (
   part: SeriesPart,
@@ -95,7 +93,7 @@ export const splitDense = (
 ): void => {
   if (!hasSeveralMetrics(part) || part.halves !== undefined) return
   const density = part.metrics.reduce((sum, metric) => sum + densityOf(metric), 0)
-  if (density * wanted <= MANY_TARGETS * targetSamples) return
+  if (density * wanted <= targetSamples) return
   const lists = cutBySize(part.metrics, densityOf, targetSamples / wanted)
   if (lists.length <= MAX_SPLITS) splitIntoLists(part, lists)
 }

@@ -4,7 +4,7 @@
  */
 import { formatTime } from "../text/formatTime.ts"
 import { intersection, type Span, union, without } from "./coverage.ts"
-import { encodeSpans, MAX_SPANS, StreamState } from "./StreamState.ts"
+import { encodeSpans, MAX_SPANS, type StateDetails, StreamState } from "./StreamState.ts"
 import { afterCursor, type GridRange } from "./TimeGrid.ts"
 
 /** A part that has been read. */
@@ -20,7 +20,7 @@ export interface PartResult {
   /** How late samples may be: such points at the end of the grid are read again by the next sync. */
   readonly lookbackMillis?: number
   /** What a detailed state lists beside the ranges. */
-  readonly details: { readonly selector: string; readonly excluded_labels: string }
+  readonly details: StateDetails
 }
 
 /**

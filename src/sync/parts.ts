@@ -6,6 +6,7 @@ import { hash } from "node:crypto"
 import { Schema } from "effect"
 import { intersection } from "./coverage.ts"
 import { Part, StreamPlan } from "./plan.ts"
+import { StateDetails } from "./StreamState.ts"
 import { GridRange } from "./TimeGrid.ts"
 
 /** One part with all that another process needs to read it and to commit it. */
@@ -20,7 +21,7 @@ export const SyncPart = Schema.Struct({
   /** How late samples may be. */
   lookbackMillis: Schema.Int,
   /** What the state lists beside the ranges. */
-  details: Schema.Struct({ selector: Schema.String, excluded_labels: Schema.String })
+  details: StateDetails
 })
 
 export type SyncPart = typeof SyncPart.Type

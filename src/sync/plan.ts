@@ -13,9 +13,10 @@ import {
   type DefiningSettings,
   definitionOf,
   type GroupStream,
+  ownStepOf,
   type StreamDefinition
 } from "./StreamDefinition.ts"
-import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
+import { encodeSpans, labelsDigest, StateDetails, StreamState } from "./StreamState.ts"
 import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
 
 /** One stream to read. `definitionOf` says what it contains. */
@@ -59,7 +60,7 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   /** The state that the stream resumes from. */
   resumed: Schema.optionalKey(StreamState),
   /** The other details that detailed states list. */
-  details: Schema.optionalKey(Schema.Struct({ selector: Schema.String, excluded_labels: Schema.String })),
+  details: Schema.optionalKey(StateDetails),
   /** In the order of time, without empty ones. There are several only if states are detailed. */
   parts: Schema.Array(Part)
 }) {
@@ -181,7 +182,8 @@ export const plan = (
     const grid = gridToRead(settings, nowMillis, definition.stepSeconds)
     const details = detailedStates && {
       selector: selectorOf(settings, definition),
-      excluded_labels: excluded
+      excluded_labels: excluded,
+      ...(ownStepOf(settings, name) === undefined ? {} : { own_step: true as const })
     }
     const saved = states.get(name)
     const resumed = saved !== undefined && isResumable(request, grid, saved) ? saved : undefined

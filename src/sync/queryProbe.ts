@@ -7,6 +7,7 @@ import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { recycle } from "../samples/Arena.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { formatTime } from "../text/formatTime.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { gridToRead } from "./plan.ts"
 import { definitionOf, type QueryStream } from "./StreamDefinition.ts"
 import { type GridRange, gridRange, halve, pointCount } from "./TimeGrid.ts"
@@ -40,7 +41,7 @@ export const aboutQuery = (
         advice:
           doubt === undefined
             ? "Correct the expression, or check whether this server supports it."
-            : `Correct the expression, or check whether this server supports it. It is not PromQL from ${doubt} on.`
+            : `Correct the expression, or check whether this server supports it. It stops being valid PromQL at ${doubt}.`
       })
     : error
 }
@@ -54,6 +55,18 @@ const namingQuery = (query: QueryStream, error: PrometheusError): PrometheusErro
   isNamed(error) || error.policy.onExhausted === "sync"
     ? error
     : error.saying(`The query ${query.name}: ${error.summary}`)
+
+/** The same, of an expression that was evaluated at one point. */
+export const failingAt = (query: QueryStream, error: PrometheusError, millis: number): PrometheusError => {
+  const named = aboutQuery(query, error)
+  return error.policy.isOfPoints
+    ? named.saying(`${named.summary} It does so at ${formatTime(millis)}.`)
+    : named
+}
+
+/** Logs that a sync will fail at a point. */
+export const warnOfFailure = (failure: PrometheusError): Effect.Effect<void> =>
+  Effect.logWarning(failure.saying(`${failure.summary} A sync reads this stream only up to there.`).message)
 
 /** The labels of the result at the points of a range, in one request. */
 const evaluate = Effect.fnUntraced(function* (
@@ -95,12 +108,9 @@ const evaluate = Effect.fnUntraced(function* (
       }),
       Effect.scoped,
       Effect.retry(retryPolicy(maxRetries, `${query.name}: `)),
-      Effect.mapError((error) => {
-        const named = aboutQuery(query, error)
-        return error.policy.isOfPoints && firstMillis === lastMillis
-          ? named.saying(`${named.summary} It does so at ${formatTime(lastMillis)}.`)
-          : named
-      }),
+      Effect.mapError((error) =>
+        firstMillis === lastMillis ? failingAt(query, error, lastMillis) : aboutQuery(query, error)
+      ),
       Effect.map((found): Found => found)
     )
 })
@@ -171,18 +181,16 @@ export const queryLabels = Effect.fnUntraced(function* (settings: Settings, name
     ({ summary }) =>
       Effect.as(
         Effect.logWarning(
-          `The labels of the query ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+          `The labels of the query ${name} are not known, so its records have them in other_labels: ${summary}`
         ),
         { labels: new Set<string>(), series: 1, failure: undefined }
       )
   )
-  if (failure?.policy.isOfPoints) {
-    yield* Effect.logWarning(`${failure.message} Otherwise, a sync stops there.`)
-  }
+  if (failure?.policy.isOfPoints) yield* warnOfFailure(failure)
   const listed = yield* listedLabels(query, range)
-  if (series === 0) {
+  if (series === 0 && failure === undefined) {
     yield* Effect.logWarning(
-      `The query ${name} has no result at any of ${pointCount(range)} points from ${formatTime(range.firstMillis)} to ${formatTime(range.lastMillis)}. Its labels are not known${listed.length === 0 ? "" : " for certain"}: those without a column of their own are found in other_labels.`
+      `The query ${name} has no result at any of ${pluralize(pointCount(range), "point")} from ${formatTime(range.firstMillis)} to ${formatTime(range.lastMillis)}, so ${listed.length === 0 ? "its labels are not known: its records have them in other_labels" : "some of its labels may not be known: its records have those in other_labels"}.`
     )
   }
   return [...new Set([...labels, ...listed])]

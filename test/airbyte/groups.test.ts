@@ -90,13 +90,13 @@ describe("groups in a catalog", () => {
       ])
       assert.strictEqual(apps.json_schema.properties.metric?.type, "string")
       assert.property(up?.json_schema.properties, "job")
-      assert.include(ofCheck, "The server has 2 metrics and 1 group of 2 metrics to read.")
+      assert.include(ofCheck, "Streams to read: 2 metrics and 1 group (2 metrics).")
       for (const logs of [ofDiscover, ofCheck]) {
         assert.deepStrictEqual(
           logs.filter((text) => text.includes("no stream")),
           [
-            "The group none has no metric, and so no stream. No metric is named nothing. No metric is named app_requests_totl. Did you mean app_requests_total or app_up?",
-            "The group late has no metric, and so no stream. Groups before it may have them, or exclude leaves none."
+            "The group none has no metrics, and thus no stream. No metric is named nothing. No metric is named app_requests_totl. Did you mean app_requests_total or app_up?",
+            "The group late has no metrics, and thus no stream. Groups before it may have them, or exclude leaves none."
           ]
         )
       }

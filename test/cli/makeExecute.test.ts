@@ -4,7 +4,7 @@ import { Effect, Logger } from "effect"
 import { makeExecute } from "../../src/cli/workerCommand.ts"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import type { SyncPart } from "../../src/sync/parts.ts"
-import { gauge, minute, start } from "../support/gauge.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { MemoryParts } from "../support/MemoryParts.ts"
 import { serve } from "../support/mockServer.ts"
 
@@ -43,5 +43,25 @@ it.live("a worker lists the metrics of groups once for each sync", () =>
     // The next sync begins while the worker still has the sources of the previous one.
     assert.isAbove(yield* listsOf(partOf(9, 21)), 0)
     assert.lengthOf(parts.textsOf("apps"), 20)
+  }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
+)
+
+it.live("a worker reads the groups of a sync that ends after the worker's own end_date", () =>
+  Effect.gen(function* () {
+    const groups = [{ name: "apps", metrics: { include: ["app_*"] } }]
+    const late = gauge("app_late", 30).map((series) => ({
+      ...series,
+      times: series.times.slice(12),
+      values: series.values.slice(12)
+    }))
+    for (const end_date of [undefined, iso(start + 5 * minute), iso(start + 365 * 86_400_000)]) {
+      const { config } = yield* serve([...gauge("app_up", 30), ...late], 30, {}, { groups, end_date })
+      const settings = yield* Effect.provide(ConnectorConfig, ConnectorConfig.layerFrom(config))
+      const parts = new MemoryParts()
+      const execute = yield* makeExecute(settings, Effect.succeed(settings), parts.layer())
+      yield* execute(partOf(20, 20))
+      // 21 points of the one metric, and 9 of the other.
+      assert.lengthOf(parts.textsOf("apps"), 21 + 9, end_date)
+    }
   }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
 )

@@ -135,6 +135,21 @@ describe("connectionSpecification", () => {
     assert.strictEqual(spec.type, "object")
   })
 
+  it("has the keys in the order in which forms show them", () => {
+    const properties = Object.entries(spec.properties ?? {}) as ReadonlyArray<[string, { order: number }]>
+    assert.deepStrictEqual(
+      properties.map(([, { order }]) => order),
+      properties.map((_, i) => i)
+    )
+    assert.deepStrictEqual(
+      properties.map(([key]) => key).join(" "),
+      "base_url basic_auth_user basic_auth_pass authentication tls proxy_url headers parameters " +
+        "start_date step end_date metrics selector queries groups overrides tables label_columns exclude_labels " +
+        "lookback_window settle_delay concurrency request_timeout max_retries compression partial_data damaged_data " +
+        "max_source_resolution"
+    )
+  })
+
   it.effect("has the defaults of the decoder", () =>
     Effect.gen(function* () {
       const defaults = Object.entries((spec.properties ?? {}) as Readonly<Record<string, Json>>).flatMap(

@@ -23,20 +23,24 @@ const anyObject = { type: "object" }
 
 const descriptor = object({ name: notEmpty })
 
-const catalogStream = object({
-  name: notEmpty,
-  json_schema: anyObject,
-  supported_sync_modes: {
-    type: "array",
-    items: { enum: ["full_refresh", "incremental"] },
-    minItems: 1,
-    uniqueItems: true
+/** Streams without incremental syncs have no cursor. */
+const catalogStream = object(
+  {
+    name: notEmpty,
+    json_schema: anyObject,
+    supported_sync_modes: {
+      type: "array",
+      items: { enum: ["full_refresh", "incremental"] },
+      minItems: 1,
+      uniqueItems: true
+    },
+    source_defined_cursor: { type: "boolean" },
+    default_cursor_field: fieldPath,
+    source_defined_primary_key: { type: "array", items: fieldPath, minItems: 1 },
+    is_resumable: { type: "boolean" }
   },
-  source_defined_cursor: { type: "boolean" },
-  default_cursor_field: fieldPath,
-  source_defined_primary_key: { type: "array", items: fieldPath, minItems: 1 },
-  is_resumable: { type: "boolean" }
-})
+  ["source_defined_cursor", "default_cursor_field"]
+)
 
 /** The payloads of TRACE, by their type. */
 const traces = {

@@ -12,6 +12,8 @@ export interface Catalog {
   readonly streams: ReadonlyArray<{
     readonly stream: { readonly name: string; readonly json_schema: object }
     readonly sync_mode: string
+    /** That of series by default. */
+    readonly primary_key?: ReadonlyArray<ReadonlyArray<string>> | null
   }>
 }
 
@@ -82,6 +84,8 @@ interface Message {
     }
   }
 }
+
+const seriesKey = [["series_id"], ["time"]]
 
 const declaresColumns = ({ properties }: { readonly properties?: object | null }): boolean =>
   properties !== undefined && properties !== null
@@ -162,7 +166,11 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
       progressOf(stream, "RECORD").sinceState++
       const validate = validators.get(stream)!
       if (!validate(data)) assert.fail(`${ajv.errorsText(validate.errors)}: ${line}`)
-      assert.isTrue(data.series_id != null && data.time != null, `the primary key is there: ${line}`)
+      const key = configured.get(stream)?.primary_key ?? seriesKey
+      assert.isTrue(
+        key.every(([column = ""]) => data[column] != null),
+        `the primary key is there: ${line}`
+      )
     } else if (message.type === "STATE") {
       const { sourceStats, stream } = message.state
       const { name } = stream.stream_descriptor

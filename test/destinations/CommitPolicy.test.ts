@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { type Backend, type Commit, openWriter } from "../../src/destinations/CommitPolicy.ts"
 import { DestinationError, type SyncMode, syncModes } from "../../src/destinations/Destination.ts"
 import type { StreamManifest } from "../../src/destinations/manifest.ts"
+import { type StreamKind, streamKinds } from "../../src/samples/Layout.ts"
 import type { SampleBlock } from "../../src/samples/Sample.ts"
 import { encodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
 import { formatTime } from "../../src/text/formatTime.ts"
@@ -27,7 +28,8 @@ const block = (point: number): SampleBlock =>
 const points = (blocks: ReadonlyArray<SampleBlock>) => blocks.map(({ times }) => (times[0]! - start) / 60_000)
 
 /** The calls of a backend. A block is a point and takes 10 bytes. */
-interface Persisted extends Commit {
+interface Persisted extends Omit<Commit, "states"> {
+  readonly states: Pick<StreamManifest, "state" | "refreshState">
   readonly points: ReadonlyArray<number>
 }
 
@@ -35,9 +37,12 @@ const opened = Effect.fnUntraced(function* (
   mode: SyncMode,
   manifest: Partial<StreamManifest> = {},
   isResumed = false,
-  failures: { append?: boolean; persist?: boolean } = {}
+  failures: { append?: boolean; persist?: boolean } = {},
+  kind: StreamKind = "metric"
 ) {
   const persisted: Array<Persisted> = []
+  /** The kinds of the rows in each of them, and those of a refresh in progress. */
+  const kinds: Array<ReadonlyArray<StreamKind>> = []
   const logged: Array<unknown> = []
   let resumesRefresh: boolean | undefined
   let rows: ReadonlyArray<number> = []
@@ -58,7 +63,9 @@ const opened = Effect.fnUntraced(function* (
     persist: (commit) =>
       Effect.suspend(() => {
         if (failures.persist === true) return Effect.fail(failure)
-        persisted.push({ ...commit, points: rows.slice(0, marked) })
+        const { kind, nextKind, ...states } = commit.states
+        kinds.push(nextKind === undefined ? [kind] : [kind, nextKind])
+        persisted.push({ ...commit, states, points: rows.slice(0, marked) })
         rows = rows.slice(marked)
         marked = 0
         return Effect.succeed({ stream: "up", ...commit.states })
@@ -66,7 +73,8 @@ const opened = Effect.fnUntraced(function* (
   }
   const writer = yield* openWriter(
     {
-      manifest: { stream: "up", ...manifest },
+      manifest: { stream: "up", kind: "metric", nextKind: "metric", ...manifest },
+      kind,
       mode,
       isResumed,
       limits: { millis: 5000, bytes: () => 100 }
@@ -83,6 +91,7 @@ const opened = Effect.fnUntraced(function* (
       Effect.andThen(writer.write([block(point)]), writer.commit(stateAt(point, isRefresh))),
     close: Scope.close(scope, Exit.void).pipe(Effect.provide(Logger.layer([logger]))),
     persisted,
+    kinds,
     logged,
     resumesRefresh
   }
@@ -434,6 +443,46 @@ describe("the span of a commit", () => {
         spans.map(({ exit, name }) => [name, exit]),
         [["Destination.commit", "Failure"]]
       )
+    })
+  )
+})
+
+describe("the kind of rows", () => {
+  it.effect(
+    "is that of the stream, and changes only with the last commit of a refresh that replaces rows",
+    () =>
+      Effect.gen(function* () {
+        const manifest: Partial<StreamManifest> = { kind: "metric", state: encoded(9) }
+        const { complete, kinds, put } = yield* opened("full_refresh_overwrite", manifest, false, {}, "group")
+        yield* TestClock.adjust(5000)
+        yield* put(1, true)
+        yield* complete
+        assert.deepStrictEqual(kinds, [["metric", "group"], ["group"]])
+        for (const mode of syncModes) {
+          if (mode === "full_refresh_overwrite") continue
+          const { complete, kinds, put } = yield* opened(mode, { kind: "query" }, false, {}, "query")
+          yield* TestClock.adjust(5000)
+          yield* put(1, mode.startsWith("full"))
+          yield* complete
+          assert.isNotEmpty(kinds)
+          assert.isTrue(kinds.every((kind) => kind.join() === "query"))
+        }
+      })
+  )
+
+  it.effect("decides whether a stopped refresh is resumed", () =>
+    Effect.gen(function* () {
+      const stopped = { kind: "metric", next: {}, refreshState: encoded(1, true) } as const
+      for (const kind of streamKinds) {
+        const { resumesRefresh } = yield* opened(
+          "full_refresh_overwrite",
+          { ...stopped, nextKind: "group" },
+          true,
+          {},
+          kind
+        )
+        assert.strictEqual(resumesRefresh, kind === "group")
+      }
     })
   )
 })

@@ -5,7 +5,7 @@ import { gunzipSync } from "node:zlib"
 import { Effect, type FileSystem, Layer, type Scope } from "effect"
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import type { Destination, DestinationError } from "../../src/destinations/Destination.ts"
-import type { LayoutOf } from "../../src/destinations/DestinationKind.ts"
+import type { OpenOptions as AllOptions } from "../../src/destinations/DestinationKind.ts"
 import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
 import * as DuckLake from "../../src/destinations/ducklake/DuckLake.ts"
 import { fileName } from "../../src/destinations/folder/fileName.ts"
@@ -36,7 +36,7 @@ export const timeOf = ({ key }: Row): number => Date.parse(key.split(" ")[1]!)
 export interface OpenOptions {
   readonly source?: string
   readonly labelColumns?: boolean
-  readonly layoutOf?: LayoutOf
+  readonly kindOf?: AllOptions["kindOf"]
 }
 
 /** Damages something of a stream `up` that has been written. */

@@ -1,56 +1,25 @@
 /** The scenarios of every destination with rows of tables. */
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Scope } from "effect"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
 import { Destination, isRefresh, type SyncMode, syncModes } from "../../src/destinations/Destination.ts"
 import { tableSchemas } from "../../src/prometheus/tables/schemas.ts"
 import { rowBlocks } from "../../src/samples/TableRow.ts"
-import { Choices } from "../choices.ts"
-import * as child from "../support/child.ts"
-import { runs } from "../support/runs.ts"
-import { backends, timeOf } from "./backends.ts"
-import { loadedTime, logsOf, start, stateAt, temporaryFolder } from "./drive.ts"
+import { backends } from "./backends.ts"
+import { loadedTime, logsOf, start, stateAt } from "./drive.ts"
 import { exemplarAt, idOf } from "./exemplars.ts"
+import { newFolder, putRows, scenariosOf } from "./scenarios.ts"
 import { buryOwner } from "./stops.ts"
 
 const schema = { ...tableSchemas.exemplars, stream: "up" }
 
-/** Writes points of a number, each with its own number as its value, and commits the last one. */
-const put = (
-  mode: SyncMode,
-  points: ReadonlyArray<number>,
-  { isComplete = true, isResumed = false, value = (point: number) => point } = {}
-) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const writer = yield* Effect.flatMap(Destination, ({ openTable }) => openTable(schema, mode, isResumed))
-      yield* writer.write(rowBlocks(points.map((point) => exemplarAt(0, point, value(point)))))
-      yield* writer.commit(stateAt(points.at(-1)!, isRefresh(mode)))
-      if (isComplete) yield* writer.complete
-    })
-  )
+const put = (mode: SyncMode, points: ReadonlyArray<number>, options?: Parameters<typeof putRows>[3]) =>
+  putRows(schema, mode, points, options)
 
 /** Tests all scenarios with some of the destinations. */
 export const testRows = (isTested: (name: string) => boolean) =>
   describe.each(backends.filter(({ name }) => isTested(name)))("rows in $name", (backend) => {
-    const scope = Scope.makeUnsafe()
-    beforeAll(() => Effect.runPromise(Scope.provide(backend.server ?? Effect.void, scope)))
-    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-
-    const use = <A, E>(folder: string, body: Effect.Effect<A, E, Destination>) =>
-      body.pipe(Effect.provide(backend.layer(folder)), Effect.provide(NodeServices.layer))
-
-    const newFolder = Effect.map(temporaryFolder, (folder) => join(folder, "data"))
-
-    const rowsOf = (folder: string, stream = "up") => Effect.promise(() => backend.rows(folder, stream))
-
-    /** The values in the order of their times. */
-    const values = (folder: string) =>
-      Effect.map(rowsOf(folder), (rows) =>
-        rows.toSorted((a, b) => timeOf(a) - timeOf(b)).map(({ value }) => Number(value))
-      )
+    const { killWriters, layer, use, values } = scenariosOf(backend, "table")
 
     it.live("are added, replaced by their key, and replaced by a complete refresh", () =>
       Effect.gen(function* () {
@@ -128,7 +97,7 @@ export const testRows = (isTested: (name: string) => boolean) =>
             yield* logsOf(
               Effect.exit(
                 put(mode, [2, 3]).pipe(
-                  Effect.provide(Layer.provide(backend.layer(folder), stop)),
+                  Effect.provide(Layer.provide(layer(folder), stop)),
                   Effect.provide(NodeServices.layer)
                 )
               )
@@ -150,35 +119,10 @@ export const testRows = (isTested: (name: string) => boolean) =>
     )
 
     it.live("are all there after kills, once each", () =>
-      Effect.gen(function* () {
-        const folder = yield* newFolder
-        const random = new Choices(7, Number.POSITIVE_INFINITY)
-        const known = new Set(Array.from({ length: 100 }, (_, number) => idOf(number)))
-        for (let kill = 0; kill < runs(1, backend.isSlow ? 3 : 6); kill++) {
-          const writer = yield* child.start([backend.name, folder, "rows"], {
-            script: fileURLToPath(new URL("writerProcess.ts", import.meta.url))
-          })
-          const { point } = (yield* writer.waitFor((message) => "point" in message)) as {
-            readonly point: number
-          }
-          yield* Effect.sleep(random.below(500))
-          writer.kill("SIGKILL")
-          yield* writer.result
-          const last = (Date.parse((yield* use(folder, loadedTime())) ?? "") - start) / 60_000
-          assert.isAtLeast(last, point)
-          const rows = yield* rowsOf(folder)
-          assert.strictEqual(new Set(rows.map(({ key }) => key)).size, rows.length)
-          assert.isTrue(rows.every((row) => Number(row.value) === (timeOf(row) - start) / 60_000))
-          assert.lengthOf(
-            rows.filter(({ key }) => known.has(key.split(" ")[0]!)),
-            100 * (last + 1)
-          )
-          const complete = yield* rowsOf(folder, "complete")
-          if (complete.length > 0) {
-            assert.lengthOf(complete, 4000)
-            assert.strictEqual(new Set(complete.map(({ value }) => value)).size, 1)
-          }
-        }
+      killWriters({
+        ids: Array.from({ length: 100 }, (_, number) => idOf(number)),
+        seed: 7,
+        times: backend.isSlow ? 3 : 6
       }).pipe(Effect.scoped)
     )
   })

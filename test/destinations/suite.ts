@@ -1,21 +1,22 @@
 /** The scenarios of every destination. */
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Scope } from "effect"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Option } from "effect"
+import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import {
   Destination,
+  type DestinationError,
   emptyContents,
   isRefresh,
   type SyncMode,
   syncModes
 } from "../../src/destinations/Destination.ts"
-import { layoutOfGroup } from "../../src/samples/Layout.ts"
+import { tableSchemas } from "../../src/prometheus/tables/schemas.ts"
+import type { StreamKind } from "../../src/samples/Layout.ts"
 import { Choices, choices } from "../choices.ts"
-import * as child from "../support/child.ts"
 import { runs } from "../support/runs.ts"
-import { backends, type OpenOptions, timeOf } from "./backends.ts"
+import { backends, type OpenOptions } from "./backends.ts"
 import {
   floats,
   loadedTime,
@@ -30,14 +31,13 @@ import {
   temporaryFolder
 } from "./drive.ts"
 import { type RunOptions, randomRuns } from "./model.ts"
+import { newFolder, putRows, scenariosOf } from "./scenarios.ts"
 import { buryOwner } from "./stops.ts"
 
 const refreshModes = syncModes.filter(isRefresh)
 
 /** In CI, all combinations are tested. */
 const isThorough = runs(1, 5) > 1
-
-const newFolder = Effect.map(temporaryFolder, (folder) => join(folder, "data"))
 
 /** Both contents of a stream. */
 const contentsOf = (stream = "up") =>
@@ -74,27 +74,13 @@ const isDiskFull = (error: { readonly message: string }): boolean => {
 /** Tests all scenarios with some of the destinations. Several files do so, so that they run at the same time. */
 export const testBackends = (isTested: (name: string) => boolean) =>
   describe.each(backends.filter(({ name }) => isTested(name)))("$name", (backend) => {
-    const scope = Scope.makeUnsafe()
-    beforeAll(() => Effect.runPromise(Scope.provide(backend.server ?? Effect.void, scope)))
-    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-
-    /** Does something with the destination, which is open for as long as that takes. */
-    const use = <A, E>(folder: string, body: Effect.Effect<A, E, Destination>, options?: OpenOptions) =>
-      body.pipe(Effect.provide(backend.layer(folder, options)), Effect.provide(NodeServices.layer))
-
-    const rowsOf = (folder: string, stream = "up") => Effect.promise(() => backend.rows(folder, stream))
-
-    /** The values of a stream in the order of their times. */
-    const values = (folder: string, stream = "up") =>
-      Effect.map(rowsOf(folder, stream), (rows) =>
-        rows.toSorted((a, b) => timeOf(a) - timeOf(b)).map(({ value }) => Number(value))
-      )
+    const { killWriters, rowsOf, use, values } = scenariosOf(backend, "metric")
 
     it.live("gives a group its layout, beside streams of metrics with a column per label", () =>
       Effect.gen(function* () {
         const folder = yield* newFolder
         const options: OpenOptions = {
-          layoutOf: (stream) => (stream === "apps" ? layoutOfGroup : undefined)
+          kindOf: (stream) => (stream === "apps" ? "group" : "metric")
         }
         const point = (name: string, labels: Readonly<Record<string, string>>, point: number) =>
           floats(seriesOf(name, labels), [[start + point * 60_000, `${point}`]])
@@ -134,6 +120,93 @@ export const testBackends = (isTested: (name: string) => boolean) =>
         if (!backend.replacesRows) return
         yield* write("incremental_append_deduped", [point("up", { a: "b" }, 4), point("down", {}, 5)], 5)
         assert.deepStrictEqual((yield* labels).toSorted(), ["down {}", 'up {"a":"b"}'])
+      })
+    )
+
+    it.live("refuses a stream of another kind, whose rows only a complete refresh replaces", () =>
+      Effect.gen(function* () {
+        const folder = yield* newFolder
+        const schema = { ...tableSchemas.exemplars, stream: "up" }
+        /** Opens the destination for a run that writes a kind, and a function that does so. */
+        const useAs = <A, E>(
+          kind: StreamKind,
+          body: (
+            put: (mode: SyncMode, point: number, isComplete?: boolean) => ReturnType<typeof putRows>
+          ) => Effect.Effect<A, E, Destination>
+        ) =>
+          use(
+            folder,
+            body((mode, point, isComplete = true) =>
+              kind !== "table"
+                ? putBlocks("up", mode, [pointsOf("up", [point])], point, isComplete)
+                : Effect.flatMap(Effect.option(loadedTime(mode)), (loaded) =>
+                    putRows(schema, mode, [point], {
+                      isComplete,
+                      isResumed: Option.getOrUndefined(loaded) !== undefined
+                    })
+                  )
+            ),
+            { kindOf: () => kind }
+          )
+        const refreshed = loadedTime("full_refresh_overwrite")
+        yield* useAs("metric", (put) => put("incremental_append", 0))
+        let point = 0
+        for (const [before, after] of [
+          ["metric", "group"],
+          ["group", "table"],
+          ["table", "query"],
+          ["query", "metric"]
+        ] as const) {
+          yield* useAs(after, (put) =>
+            Effect.gen(function* () {
+              for (const mode of syncModes) {
+                if (mode === "full_refresh_overwrite") continue
+                for (const refused of [loadedTime(mode), put(mode, point + 1)]) {
+                  const { message } = yield* Effect.flip<
+                    unknown,
+                    DestinationError | ConfigError,
+                    Destination
+                  >(refused)
+                  assert.include(
+                    message,
+                    ` has rows of the ${before} up, and this run reads a ${after} with that name. `
+                  )
+                  assert.include(message, "--full-refresh")
+                }
+              }
+              yield* put("full_refresh_overwrite", point + 1, false)
+              assert.strictEqual(yield* refreshed, stateAt(point + 1).time)
+              assert.match((yield* Effect.flip(loadedTime())).message, /has rows of the/)
+            })
+          )
+          const kept = yield* values(folder)
+          assert.notInclude(kept, point + 1)
+          // Only the same kind resumes the refresh.
+          yield* useAs(before, (put) =>
+            Effect.gen(function* () {
+              assert.isUndefined(yield* refreshed)
+              yield* put("incremental_append", point + 2)
+            })
+          )
+          assert.deepStrictEqual(yield* values(folder), [...kept, point + 2])
+          yield* useAs(after, (put) =>
+            Effect.gen(function* () {
+              assert.isUndefined(yield* refreshed)
+              yield* put("full_refresh_overwrite", point + 3, false)
+            })
+          )
+          yield* useAs(after, (put) =>
+            Effect.gen(function* () {
+              yield* put("full_refresh_overwrite", point + 4)
+              yield* put("incremental_append", point + 5)
+              const saved = yield* Effect.map(Destination, ({ streams }) => streams().get("up"))
+              assert.strictEqual(saved?.kind, after)
+              assert.strictEqual(saved?.state?.time, stateAt(point + 5).time)
+            })
+          )
+          assert.deepStrictEqual(yield* values(folder), [point + 3, point + 4, point + 5])
+          point += 5
+        }
       })
     )
 
@@ -346,49 +419,22 @@ export const testBackends = (isTested: (name: string) => boolean) =>
     )
 
     it.live("loses nothing when its process is killed at any moment, and another one takes over", () =>
-      Effect.gen(function* () {
-        const folder = yield* newFolder
-        const random = new Choices(6, Number.POSITIVE_INFINITY)
-        const known = new Set(
-          Array.from({ length: 100 }, (_, number) =>
+      killWriters(
+        {
+          ids: Array.from({ length: 100 }, (_, number) =>
             seriesOf("up", { number: `${number}`, [`only${number % 7}`]: "x".repeat(20) })
-          ).map(({ id }) => id)
-        )
-        for (let kill = 0; kill < runs(1, backend.isSlow ? 4 : 10); kill++) {
-          const writer = yield* child.start([backend.name, folder], {
-            script: fileURLToPath(new URL("writerProcess.ts", import.meta.url))
-          })
-          const { point } = (yield* writer.waitFor((message) => "point" in message)) as {
-            readonly point: number
-          }
-          if (kill === 0) {
-            const refused = yield* Effect.flip(use(folder, loadedTime()))
+          ).map(({ id }) => id),
+          seed: 6,
+          times: backend.isSlow ? 4 : 10
+        },
+        (folder, pid) =>
+          Effect.map(Effect.flip(use(folder, loadedTime())), ({ message }) =>
             assert.match(
-              refused.message,
-              new RegExp(
-                `${backend.nameIn?.(folder) ?? folder}.* \\(?process ${writer.process.pid} .*\\. Wait`
-              )
+              message,
+              new RegExp(`${backend.nameIn?.(folder) ?? folder}.* \\(?process ${pid} .*\\. Wait`)
             )
-          }
-          yield* Effect.sleep(random.below(500))
-          writer.kill("SIGKILL")
-          yield* writer.result
-          const last = (Date.parse((yield* use(folder, loadedTime())) ?? "") - start) / 60_000
-          assert.isAtLeast(last, point)
-          const rows = yield* rowsOf(folder)
-          assert.strictEqual(new Set(rows.map(({ key }) => key)).size, rows.length)
-          assert.isTrue(rows.every((row) => Number(row.value) === (timeOf(row) - start) / 60_000))
-          assert.lengthOf(
-            rows.filter(({ key }) => known.has(key.split(" ")[0]!)),
-            100 * (last + 1)
           )
-          const complete = yield* rowsOf(folder, "complete")
-          if (complete.length > 0) {
-            assert.lengthOf(complete, 4000)
-            assert.strictEqual(new Set(complete.map(({ value }) => value)).size, 1)
-          }
-        }
-      }).pipe(Effect.scoped)
+      ).pipe(Effect.scoped)
     )
 
     it.live("refuses the data of another source, and other columns of labels, and changes nothing", () =>

@@ -1,6 +1,6 @@
 /**
- * Writes to a destination until it is killed: `writerProcess.ts BACKEND FOLDER [rows]`. It prints a line of JSON per sync.
- * With `rows`, it writes rows of tables instead of samples.
+ * Writes to a destination until it is killed: `writerProcess.ts BACKEND FOLDER KIND`. It prints a line of JSON per sync.
+ * The kind is `metric` or `table`.
  *
  * `up` is read incrementally, with a look-back if the destination replaces rows. `complete` is replaced by one refresh after
  * another. The values of a refresh are its number.
@@ -19,7 +19,8 @@ const POINTS = 40
 const LOOKBACK = 10
 const STEP_MILLIS = 60_000
 
-const [, , name, folder = "", kind] = process.argv
+const [, , name, folder = ""] = process.argv
+const kind = process.argv[4] === "table" ? "table" : "metric"
 const backend = backends.find((backend) => backend.name === name)!
 
 const blocks = (stream: string, from: number, value: (point: number) => string) =>
@@ -44,7 +45,7 @@ const rowsOf = (from: number, value: (point: number) => string) =>
 /** Opens a stream. Returns how to write the samples or rows of some points. */
 const open = Effect.fnUntraced(function* (stream: string, mode: SyncMode, isResumed: boolean) {
   const destination = yield* Destination
-  if (kind === "rows") {
+  if (kind === "table") {
     const writer = yield* destination.openTable({ ...tableSchemas.exemplars, stream }, mode, isResumed)
     return {
       ...writer,
@@ -100,5 +101,8 @@ const program = Effect.gen(function* () {
   }
 })
 await Effect.runPromise(
-  program.pipe(Effect.provide(backend.layer(folder)), Effect.provide(NodeServices.layer))
+  program.pipe(
+    Effect.provide(backend.layer(folder, { kindOf: () => kind })),
+    Effect.provide(NodeServices.layer)
+  )
 )

@@ -267,11 +267,11 @@ describe("check and discover with --human", () => {
       const check = yield* child.run(["check", "--human", "--config", path])
       assert.deepStrictEqual(
         [check.code, check.stdout],
-        [0, `Connected to ${config.base_url} (Prometheus 3.0.0): it has 2 metrics to read.\n`]
+        [0, `Connected to ${config.base_url} (Prometheus 3.0.0): 2 metrics to read.\n`]
       )
       assert.match(check.stderr, /^Unknown configuration key is ignored: unknown_key\.\n$/)
       const discover = yield* child.run(["discover", "--human", "--config", path])
-      assert.deepStrictEqual([discover.code, discover.stdout], [0, "METRIC  LABELS\na       n\nb       n\n"])
+      assert.deepStrictEqual([discover.code, discover.stdout], [0, "STREAM  LABELS\na       n\nb       n\n"])
       assert.match(discover.stderr, /\n2 metrics at http/)
     })
   )
@@ -322,7 +322,7 @@ describe("check and discover with --human", () => {
       const { config } = yield* serve(metrics, 5)
       const files = yield* connector.workspace
       const args = ["check", "--config", files.write("config.json", config)]
-      assert.match(yield* inTerminal(args), /it has 2 metrics to read\./)
+      assert.match(yield* inTerminal(args), /: 2 metrics to read\./)
       assert.match(yield* inTerminal([...args, "--no-human"]), /"type":"CONNECTION_STATUS"/)
       assert.match(
         yield* inTerminal(["check", "--confg", "x"]),

@@ -38,7 +38,7 @@ const launch = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
   return {
     ...running,
     /** How many parts it has read. */
-    parts: () => log.join("").match(/^Read metric_/gm)?.length ?? 0,
+    parts: () => log.join("").match(/^Read .* new rows? in /gm)?.length ?? 0,
     text: () => log.join("")
   }
 })
@@ -53,7 +53,10 @@ const until = (isSo: () => boolean, what: () => string) =>
     Effect.catch(() => Effect.die(new Error(`Waited in vain: ${what()}`)))
   )
 
-const world = Effect.gen(function* () {
+/** Settings of a run beside those of the server and the range. */
+type Streams = Readonly<Record<string, unknown>>
+
+const makeWorld = Effect.fnUntraced(function* (streams: Streams = {}) {
   const postgres = yield* Postgres.make()
   const prometheus = yield* RealPrometheus.make({ series })
   const files = yield* connector.workspace
@@ -62,12 +65,11 @@ const world = Effect.gen(function* () {
     start_date: iso(start),
     end_date: iso(start + (points - 1) * minute),
     step: 60,
-    concurrency: 2
+    concurrency: 2,
+    ...streams
   }
-  const flags = [
-    ...["--cluster", postgres.urlOf(), "--config", files.write("config.json", config)],
-    ...["--to", `parquet:${files.path("data")}`]
-  ]
+  const configFlags = ["--config", files.write("config.json", config)]
+  const flags = ["--cluster", postgres.urlOf(), ...configFlags, "--to", `parquet:${files.path("data")}`]
   const workers: Array<Launched> = []
   const work = Effect.gen(function* () {
     const worker = yield* launch(["worker", ...flags])
@@ -77,7 +79,8 @@ const world = Effect.gen(function* () {
   const tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'source_prometheus_cluster'"
   return {
     postgres,
-    flags,
+    files,
+    configFlags,
     workers,
     work,
     submit: launch(["run", ...flags, "--part-length", "20m", "--json"]),
@@ -121,7 +124,7 @@ describe("a run on a cluster", () => {
     "has every sample once, whatever is killed, paused or restarted",
     () =>
       Effect.gen(function* () {
-        const { check, logs, parts, postgres, remains, submit, work, workers } = yield* world
+        const { check, logs, parts, postgres, remains, submit, work, workers } = yield* makeWorld()
         // The workers may start before the database.
         const started = Effect.gen(function* () {
           for (let i = 0; i < 4; i++) yield* work
@@ -182,5 +185,68 @@ describe("a run on a cluster", () => {
         assert.strictEqual(living, 3)
       }).pipe(Effect.scoped),
     { timeout: 400_000 }
+  )
+
+  it.live(
+    "has the rows of a query and of a group once, as one process reads them, after the kill of a worker",
+    () =>
+      Effect.gen(function* () {
+        const { configFlags, files, logs, parts, submit, work, workers } = yield* makeWorld({
+          metrics: { include: ["metric_[0-6]"] },
+          groups: [{ name: "some", metrics: { include: ["metric_[1-6]"] } }],
+          queries: [
+            { name: "by_instance", expression: 'sum by (instance) ({__name__=~"metric_[0-9]"})' },
+            { name: "slow", expression: "avg_over_time(metric_8[10m])", step: 300 }
+          ]
+        })
+        const one = yield* child.run([
+          "run",
+          ...configFlags,
+          "--to",
+          `parquet:${files.path("one")}`,
+          "--json"
+        ])
+        assert.strictEqual(one.code, 0, one.stderr)
+        yield* work
+        yield* work
+        const run = yield* submit
+        yield* until(
+          () => parts() >= 20 && workers.every((worker) => worker.parts() > 0),
+          () => `20 parts\n${run.text()}\n${logs()}`
+        )
+        workers[0]!.kill("SIGKILL")
+        const result = yield* Effect.timeout(run.result, "150 seconds").pipe(
+          Effect.catch(() => Effect.die(new Error(`The run did not end.\n${run.text()}\n${logs()}`)))
+        )
+        assert.strictEqual(result.code, 0, result.stderr)
+        assert.isAbove(workers[1]!.parts(), 0)
+        const names = (text: string): ReadonlyArray<string> =>
+          JSON.parse(text).streams.map(({ name }: { readonly name: string }) => name)
+        assert.deepStrictEqual(names(result.stdout).toSorted(), ["by_instance", "metric_0", "slow", "some"])
+        /** All rows as sorted texts. Files differ in their columns, which are the same in all rows of a stream. */
+        const rowsOf = (folder: string, stream: string) =>
+          Effect.promise(async () => {
+            const rows = await queryDatabase(
+              ":memory:",
+              `SELECT * EXCLUDE (time), epoch_ms(time)::DOUBLE AS at
+               FROM read_parquet('${files.path(folder)}/${stream}/*/*.parquet', union_by_name = true)`
+            )
+            return rows.map((row) => JSON.stringify(Object.entries(row).sort())).sort()
+          })
+        for (const [stream, rows] of [
+          ["metric_0", seriesPerMetric * points],
+          ["some", 6 * seriesPerMetric * points],
+          ["by_instance", seriesPerMetric * points],
+          ["slow", seriesPerMetric * Math.ceil(points / 5)]
+        ] as const) {
+          const found = yield* rowsOf("data", stream)
+          assert.lengthOf(found, rows)
+          assert.deepStrictEqual(found, yield* rowsOf("one", stream))
+        }
+        // The survivor stops as it should.
+        workers[1]!.kill("SIGTERM")
+        assert.strictEqual((yield* workers[1]!.result).signal, "SIGTERM")
+      }).pipe(Effect.scoped),
+    { timeout: 300_000 }
   )
 })

@@ -44,6 +44,16 @@ Nothing was read or written.`
     )
   })
 
+  it("leaves out what is not known of a table", () => {
+    const table = { series: 0, points: 0, windows: 1, samples: 0, bytes: 0, isTable: true } as const
+    const [header, , row] = dryRunText(runOf([stream("up"), stream("prometheus_rules", table)]), {
+      columns: Infinity,
+      paint: plain
+    }).split("\n")
+    assert.strictEqual(header, "STREAM            SERIES  POINTS  WINDOWS  SAMPLES    BYTES")
+    assert.strictEqual(row?.trimEnd(), "prometheus_rules                        1")
+  })
+
   it("reports that nothing is new", () => {
     assert.include(
       dryRunText(

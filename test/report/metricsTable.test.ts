@@ -18,28 +18,43 @@ describe("metricsTable", () => {
   it("has a line per metric, of any length without a terminal", () => {
     assert.strictEqual(
       metricsTable(metrics, Infinity),
-      `METRIC       TYPE   LABELS         HELP
+      `STREAM       TYPE   LABELS         DESCRIPTION
 up           gauge  instance, job  Whether the target could be scraped the last time, or not.
 queue_depth         queue`
     )
   })
 
-  it("truncates help texts first, and omits columns that become too narrow", () => {
+  it("names the kinds of streams that are not metrics", () => {
+    const streams = [
+      { name: "node", labels: [], metadata: undefined, group: { patterns: "node_*", metrics: 2 } },
+      { name: "one", labels: [], metadata: undefined, expression: "vector(1)" },
+      { name: "prometheus_rules", labels: [], metadata: undefined, table: "rules" as const }
+    ]
+    assert.strictEqual(
+      metricsTable(streams, Infinity),
+      `STREAM            TYPE   DESCRIPTION
+node              group  2 metrics: node_*
+one               query  vector(1)
+prometheus_rules  table`
+    )
+  })
+
+  it("truncates descriptions first, and omits columns that become too narrow", () => {
     assert.strictEqual(
       metricsTable(metrics, 60),
-      `METRIC       TYPE   LABELS         HELP
+      `STREAM       TYPE   LABELS         DESCRIPTION
 up           gauge  instance, job  Whether the target coul…
 queue_depth         queue`
     )
     assert.strictEqual(
       metricsTable(metrics, 40),
-      `METRIC       TYPE   LABELS
+      `STREAM       TYPE   LABELS
 up           gauge  instance, job
 queue_depth         queue`
     )
     assert.strictEqual(
       metricsTable(metrics, 25),
-      `METRIC       TYPE
+      `STREAM       TYPE
 up           gauge
 queue_depth`
     )

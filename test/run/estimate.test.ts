@@ -15,6 +15,7 @@ import {
   onRange,
   rangeRequests,
   readAll,
+  refusal,
   type Setting,
   samplesOf,
   settle,
@@ -36,6 +37,25 @@ const estimateOf = Effect.fnUntraced(function* (
 })
 
 describe("estimate", () => {
+  it.effect("counts a query up to the point at which its expression fails", () =>
+    Effect.gen(function* () {
+      const { dryRun } = yield* estimateOf({
+        series: gauge("m", 48, 3),
+        points: 48,
+        config: { metrics: { exclude: ["*"] }, queries: [{ name: "q", expression: "m" }] },
+        mock: {
+          faults: onRange(({ from, points }) =>
+            from <= 20 && 20 < from + points ? refusal(422, "multiple matches for labels: x") : undefined
+          )
+        }
+      })
+      assert.deepStrictEqual(
+        dryRun.streams.map(({ name, samples, series }) => [name, series, samples]),
+        [["q", 3, 60]]
+      )
+    })
+  )
+
   it.effect("lists the metrics of all groups once", () =>
     Effect.gen(function* () {
       const names = ["a_up", "b_up", "c_up"]

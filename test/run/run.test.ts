@@ -8,9 +8,11 @@ import {
   DestinationError,
   type SyncMode
 } from "../../src/destinations/Destination.ts"
+import { savedStreams } from "../../src/destinations/manifest.ts"
 import { makeSeries } from "../../src/mock/MockSeries.ts"
 import { Progress, type StreamSummary } from "../../src/run/Progress.ts"
 import { type RunOptions, run } from "../../src/run/run.ts"
+import type { StreamKind } from "../../src/samples/Layout.ts"
 import { decodeState } from "../../src/sync/StateStore.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { drive, onRange, rangeRequests, type Setting, setUp } from "../sync/readMock.ts"
@@ -24,6 +26,7 @@ const watched = (
   states: Setting["states"],
   contents: Readonly<Record<string, Contents>>,
   isFatal: boolean,
+  kinds: Readonly<Record<string, StreamKind>> = {},
   whileCompleting: NonNullable<Given["whileCompleting"]> = () => Effect.void
 ) => {
   const calls: Array<string> = []
@@ -58,7 +61,14 @@ const watched = (
       Effect.succeed(
         (of === "current" ? contents[stream] : undefined) ?? { rows: 0, firstMillis: null, lastMillis: null }
       ),
-    streams: () => Object.keys({ ...states, ...contents }),
+    streams: () =>
+      savedStreams(
+        Object.keys({ ...states, ...contents }).map((stream) => ({
+          stream,
+          kind: kinds[stream] ?? "metric",
+          state: states?.[stream]
+        }))
+      ),
     partLengths: () => new Map(),
     previewCommand: (stream) => `look into ${stream}`,
     states: (kind) => {
@@ -84,6 +94,8 @@ interface Given extends Partial<Pick<RunOptions, "isStepGiven" | "mayShrink" | "
   readonly failing?: string
   readonly isFatal?: boolean
   readonly contents?: Readonly<Record<string, Contents>>
+  /** The streams of the destination that are not metrics. */
+  readonly kinds?: Readonly<Record<string, StreamKind>>
   /** Runs during the completion of a stream, and gets all calls so far. */
   readonly whileCompleting?: (stream: string, calls: ReadonlyArray<string>) => Effect.Effect<void>
 }
@@ -91,7 +103,7 @@ interface Given extends Partial<Pick<RunOptions, "isStepGiven" | "mayShrink" | "
 const runOf = Effect.fnUntraced(function* (
   setting: Setting,
   mode: SyncMode = "incremental_append_deduped",
-  { contents = {}, failing, isFatal = false, whileCompleting, ...options }: Given = {}
+  { contents = {}, failing, isFatal = false, kinds, whileCompleting, ...options }: Given = {}
 ) {
   const { mock, services } = yield* setUp(setting)
   const { layer, rows, summaries, calls } = watched(
@@ -99,6 +111,7 @@ const runOf = Effect.fnUntraced(function* (
     setting.states,
     contents,
     isFatal,
+    kinds,
     whileCompleting
   )
   const logs: Array<string> = []
@@ -332,10 +345,32 @@ describe("run", () => {
       assert.deepStrictEqual(
         logs.filter((log) => log.includes("any more")),
         [
-          "memory:x has 2 streams that the server does not have in the range any more: b, old. The metrics were removed or renamed, or the data has expired. Existing rows stay."
+          "memory:x has 2 metrics that the server does not have in the range any more: b, old. They were removed or renamed, or the data has expired. Existing rows stay."
         ]
       )
     })
+  )
+
+  it.effect(
+    "says what other streams of earlier runs are, and which groups have lost all of their metrics",
+    () =>
+      Effect.gen(function* () {
+        const kinds: Given["kinds"] = { q: "query", g: "group", empty: "group", prometheus_rules: "table" }
+        const state = { time: iso(start + minute), step: 60, version: 1 }
+        const states = Object.fromEntries(["a", ...Object.keys(kinds)].map((name) => [name, state]))
+        const config = { groups: [{ name: "empty", metrics: { include: ["lost_*"] } }] }
+        const { exit, logs } = yield* runOf({ series: gauge("a", 5), points: 5, states, config }, undefined, {
+          kinds
+        })
+        yield* exit
+        assert.deepStrictEqual(
+          logs.filter((log) => log.startsWith("memory:x has")),
+          [
+            "memory:x has 1 group without any metric that the server has in the range: empty. The metrics were removed or renamed, or the data has expired. Existing rows stay.",
+            "memory:x has 3 streams of earlier runs that this one does not define: group g, table prometheus_rules, query q. Existing rows stay."
+          ]
+        )
+      })
   )
 
   it.effect("fails if there is nothing to read", () =>
@@ -425,6 +460,25 @@ describe("a destination that was filled before", () => {
     })
   )
 
+  it.effect("provides no step that was one stream's own, or that of a table, but that of a group", () =>
+    Effect.gen(function* () {
+      const own = { own_step: true, step: 300 }
+      const states = {
+        q: stateOf(0, 300, own),
+        overridden: stateOf(0, 300, own),
+        prometheus_exemplars: stateOf(0, 300, { step: 1 })
+      }
+      const kinds = { q: "query", g: "group", prometheus_exemplars: "table" } as const
+      const stepWith = (states: NonNullable<Setting["states"]>) =>
+        Effect.flatMap(
+          runOf({ series, points: 600, states }, undefined, { isStepGiven: false, kinds }),
+          ({ exit }) => Effect.map(exit, ({ stepSeconds }) => stepSeconds)
+        )
+      assert.strictEqual(yield* stepWith(states), 60)
+      assert.strictEqual(yield* stepWith({ ...states, g: stateOf(0, 300, { step: 120 }) }), 120)
+    })
+  )
+
   it.effect("is not needed for the default step of a first run", () =>
     Effect.gen(function* () {
       const { exit, logs } = yield* runOf({ series, points: 600 }, undefined, { isStepGiven: false })
@@ -459,6 +513,19 @@ describe("a destination that was filled before", () => {
       assert.include(warning, 'a in memory:x was filled with {n="0"}')
       assert.include(warning, "--full-refresh")
       assert.isFalse(logs.some((text) => text.includes("excluded")))
+    })
+  )
+
+  it.effect("logs other patterns of a group, in quotes", () =>
+    Effect.gen(function* () {
+      const states = { all: stateOf(0, 300, { selector: "x*, but not xy" }) }
+      const config = { groups: [{ name: "all", metrics: { include: ["a", "b"], exclude: ["c"] } }] }
+      const { exit, logs } = yield* runOf({ series, points: 600, states, config })
+      yield* exit
+      assert.match(
+        logs.join("\n"),
+        /^The group is "a, b, but not c", but all in memory:x was filled with "x\*, but not xy"\. The existing/m
+      )
     })
   )
 

@@ -1,6 +1,6 @@
 /** Runs whose parts others read: the queue is in this process, and everything else is as it is. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Semaphore } from "effect"
+import { Effect, Exit, Layer, Semaphore } from "effect"
 import { type PartDone, PartFailed, PartQueue } from "../../src/cluster/PartQueue.ts"
 import { Progress } from "../../src/run/Progress.ts"
 import { runOnCluster } from "../../src/run/runOnCluster.ts"
@@ -46,9 +46,10 @@ const setting: Setting = { series, points: 95 }
 /** One run with slots of ten minutes. The parts for which `refusal` has a text fail with it. */
 const runWith = Effect.fnUntraced(function* (
   memory: MemoryParts,
-  refusal: (part: SyncPart) => string | undefined = () => undefined
+  refusal: (part: SyncPart) => string | undefined = () => undefined,
+  given: Setting = setting
 ) {
-  const { services } = yield* setUp(setting)
+  const { services } = yield* setUp(given)
   const execute = (part: SyncPart) => {
     const message = refusal(part)
     return message === undefined
@@ -94,6 +95,20 @@ describe("a run on a cluster", () => {
       )
       const again = yield* runWith(memory)
       assert.deepStrictEqual([again.submitted.length, again.summary.rows], [0, 0])
+    })
+  )
+
+  it.effect("is refused with the server's own tables, before anything is submitted", () =>
+    Effect.gen(function* () {
+      const memory = new MemoryParts()
+      const exit = yield* Effect.exit(
+        runWith(memory, undefined, { ...setting, config: { tables: ["rules", "targets"] } })
+      )
+      assert.match(
+        Exit.isFailure(exit) ? JSON.stringify(exit.cause) : "",
+        /One process reads the server's own tables \(rules, targets\), and this run is divided among several\. Remove tables \(--table\)/
+      )
+      assert.isEmpty(memory.commits)
     })
   )
 

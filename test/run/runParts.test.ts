@@ -115,6 +115,22 @@ describe("a run in parts", () => {
     })
   )
 
+  it.effect("is refused with the server's own tables, before anything is requested", () =>
+    Effect.gen(function* () {
+      const memory = new MemoryParts()
+      const { exit, mock } = yield* within(
+        { ...setting, config: { tables: ["exemplars"] } },
+        processOf(memory, 0, 2)
+      )
+      assert.match(
+        Exit.isFailure(exit) ? JSON.stringify(exit.cause) : "",
+        /One process reads the server's own tables \(exemplars\), and this run is divided among several\. Remove tables \(--table\)/
+      )
+      assert.isEmpty(rangeRequests(mock))
+      assert.isEmpty(memory.commits)
+    })
+  )
+
   it.effect("counts rows once if two processes have the same number", () =>
     Effect.gen(function* () {
       const memory = new MemoryParts()

@@ -47,7 +47,15 @@ export class MemoryParts {
   layer(onStep: OnStep = () => Effect.void): Layer.Layer<SharedDestination> {
     return Layer.succeed(SharedDestination, {
       states: { load: (stream) => Effect.suspend(() => decodeState(stream, this.states.get(stream))) },
-      streams: Effect.sync(() => [...this.states.keys()]),
+      streams: Effect.sync(
+        () =>
+          new Map(
+            Array.from(this.states.keys(), (stream) => [
+              stream,
+              { kind: "metric", state: this.stateOf(stream) } as const
+            ])
+          )
+      ),
       partLengths: (proposed) =>
         Effect.sync(() => {
           for (const [stream, length] of proposed) {

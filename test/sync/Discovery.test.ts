@@ -261,7 +261,7 @@ describe("discover", () => {
         ]
       )
       assert.deepStrictEqual(logs.flat(), [
-        "wide has 1,500 labels. The first 1000 have columns of their own, the others are found in other_labels."
+        "wide has 1,500 labels. The first 1000 have columns of their own; records have the others in other_labels."
       ])
     })
   )

@@ -114,6 +114,59 @@ describe("a metric that begins years after the start", () => {
   )
 })
 
+describe("a group that begins years after the start", () => {
+  const group = { groups: [{ name: "apps", metrics: { include: ["app*"] } }] }
+  const apps = [...gauge("app_a", 30, 2), ...gauge("app_b", 60), ...gauge("app_c", 1)]
+
+  it.effect("is read with a handful of requests, and from its earliest sample", () =>
+    Effect.gen(function* () {
+      const early = makeSeries({ __name__: "app_b", job: "old" }, [[start - 4 * YEAR, 7]])
+      for (const [series, most] of [
+        [apps, 20],
+        [[early, ...apps], 40]
+      ] as const) {
+        const { events, mock } = yield* readAll(
+          incremental("apps"),
+          setting(series, { config: { ...tenYears, ...group } })
+        )
+        const expected = series.flatMap(({ times }) => Array.from(times, (time) => (time - start) / minute))
+        assert.deepStrictEqual(
+          minutesOf(events),
+          expected.sort((a, b) => a - b)
+        )
+        assert.isBelow(rangeRequests(mock).length, most)
+      }
+    })
+  )
+
+  it.effect("is read in parts, though the server does not help", () =>
+    Effect.gen(function* () {
+      const year = { start_date: iso(start - YEAR), step: 60, ...group }
+      // A query names one metric.
+      const refuseLong = ({ params, path }: MockRequest): Fault | undefined =>
+        path === "/api/v1/query_range" && params.get("query")!.includes("|")
+          ? { status: 414, body: "URI Too Long" }
+          : undefined
+      const { events } = yield* readAll(
+        incremental("apps"),
+        setting(apps, { config: year, mock: { faults: refuseLong } })
+      )
+      assert.lengthOf(minutesOf(events), 2 * 30 + 60 + 1)
+    })
+  )
+
+  it.effect("and has no metrics is read without any request for samples", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(
+        incremental("apps"),
+        setting(gauge("other", 60), { config: { ...tenYears, ...group } })
+      )
+      assert.strictEqual(checkpoints(events).at(-1)!.time, iso(start + 59 * minute))
+      assert.lengthOf(rangeRequests(mock), 0)
+    })
+  )
+})
+
 describe("a metric with a hole of years", () => {
   it.effect("is read with few requests", () =>
     Effect.gen(function* () {
@@ -145,10 +198,16 @@ describe("any samples in years", () => {
           { __name__: "m" },
           [...times].map((at) => [start - 365 * 24 * HOUR + at * minute, at])
         )
-        const { events } = yield* readAll(incremental("m"), {
-          series: [series],
+        const isGroup = choices.oneIn(2)
+        const other = makeSeries({ __name__: "m_none" }, [])
+        const { events } = yield* readAll(incremental(isGroup ? "all" : "m"), {
+          series: [other, series],
           points: 60,
-          config: { start_date: iso(start - YEAR), step: 60 }
+          config: {
+            start_date: iso(start - YEAR),
+            step: 60,
+            groups: isGroup ? [{ name: "all", metrics: { include: ["m*"] } }] : []
+          }
         })
         assert.deepStrictEqual(
           minutesOf(events),

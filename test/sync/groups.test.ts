@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Result } from "effect"
+import { Effect, Fiber, Logger, Result, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import type { GroupSettings } from "../../src/config/StreamSettings.ts"
 import { parseSelector, select } from "../../src/mock/evaluate.ts"
 import type { Faults } from "../../src/mock/faults.ts"
@@ -8,6 +9,7 @@ import { type MockSeries, makeDatabase } from "../../src/mock/MockSeries.ts"
 import { compilePattern } from "../../src/promql/MetricFilter.ts"
 import { groupMetrics, nameClash } from "../../src/sync/groups.ts"
 import { cutBySize, cutNames, nameLimitsOf, partOfLists } from "../../src/sync/metricParts.ts"
+import { read } from "../../src/sync/Read.ts"
 import type { SeriesPart } from "../../src/sync/SeriesPart.ts"
 import { type Choices, choices } from "../choices.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
@@ -17,12 +19,15 @@ import {
   failuresOf,
   fullRefresh,
   incremental,
+  launch,
   of,
   rangeRequests,
   readAll,
   refusal,
   type Setting,
   samplesOf,
+  settle,
+  setUp,
   story
 } from "./readMock.ts"
 
@@ -324,11 +329,31 @@ describe("a group", () => {
     })
   )
 
+  it.effect("requests one part ahead of the one whose response arrives", () =>
+    Effect.gen(function* () {
+      const { mock, services } = yield* setUp({
+        series: apps(20),
+        points: 20,
+        // A service that accepts one name.
+        config: { ...group("app*"), base_url: "https://name.westeurope.prometheus.monitor.azure.com" },
+        mock: {
+          faults: ({ path }) => (path === "/api/v1/query_range" ? { stallAfterBytes: 100 } : undefined)
+        }
+      })
+      const fiber = yield* launch(Effect.provide(Stream.runDrain(read(incremental("apps"))), services))
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      const names = rangeRequests(mock).map(({ params }) => params.get("query"))
+      assert.deepStrictEqual(names, ['{__name__="app.dotted"}', '{__name__="app_memory_bytes"}'])
+      yield* Fiber.interrupt(fiber)
+    })
+  )
+
   it.effect(
     "has more metrics than a stream has splits, on a server that accepts one name",
     () =>
       Effect.gen(function* () {
-        const names = Array.from({ length: 2100 }, (_, n) => `app_${n}`)
+        const names = Array.from({ length: 2020 }, (_, n) => `app_${n}`)
         const success = (data: unknown): Fault => ({
           headers: { "content-type": "application/json" },
           body: JSON.stringify({ status: "success", data })
@@ -353,6 +378,8 @@ describe("a group", () => {
           .filter((query) => !query.includes("=~"))
           .flatMap((query) => query.match(/app_\d+/) ?? [])
         assert.sameMembers([...new Set(read)], names)
+        // Soon no query of several names is sent any more.
+        assert.isAtMost(queries.length, names.length + 20)
       }),
     120_000
   )

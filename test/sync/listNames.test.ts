@@ -212,7 +212,7 @@ describe("metrics that are included by name", () => {
         [["http.server.duration"], ["up"]]
       )
       assert.match(logs[0]!, /are read without a list of all metrics, because each is named exactly\.$/)
-      assert.match(logs[1]!, /are found in other_labels/)
+      assert.match(logs[1]!, /have them in other_labels/)
       assert.lengthOf(logs, 2)
     })
   )

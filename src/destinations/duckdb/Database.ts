@@ -6,7 +6,7 @@
 import { Effect, Semaphore } from "effect"
 import { collectGarbage } from "../../samples/collectGarbage.ts"
 import type { DestinationError } from "../Destination.ts"
-import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
+import { type OpenOptions, shapesIn } from "../DestinationKind.ts"
 import { duckdbDialect } from "../tables/duckdbDialect.ts"
 import { DATABASE } from "../tables/names.ts"
 import { openTables } from "../tables/openTables.ts"
@@ -142,7 +142,7 @@ export const openDatabase = Effect.fnUntraced(function* (given: OpenOptions) {
   const database: TableDatabase = {
     path: options.path,
     dialect: duckdbDialect,
-    layoutOf: (stream) => layoutIn(options, stream),
+    ...shapesIn(options),
     maxLabels: () => maxLabelsIn(memoryLeft()),
     stagedBytes: divideBytes(() => memoryBytes * STAGED_SHARE),
     tables: new Map<string, string>(),

@@ -9,6 +9,7 @@ import { Effect, Exit, type FileSystem, Layer, Schedule, Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
+import { asSaved } from "../manifest.ts"
 import { SharedDestination } from "../SharedDestination.ts"
 import { destinationOf } from "../tables/destinationOf.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
@@ -61,10 +62,10 @@ export const sharedLayer = (
       const makeUnique = Effect.flatMap(Destination, (destination) =>
         Effect.forEach(
           repeated,
-          (stream) => Effect.scoped(destination.open(stream, "incremental_append_deduped", true)),
+          ({ stream }) => Effect.scoped(destination.open(stream, "incremental_append_deduped", true)),
           { discard: true }
         )
-      ).pipe(Effect.provide(layer(options)))
+      ).pipe(Effect.provide(layer(asSaved(options, repeated))))
       yield* Effect.retry(makeUnique, { times: UNIQUE_ATTEMPTS, schedule: pause, while: isInUse })
       return (yield* open).service
     })

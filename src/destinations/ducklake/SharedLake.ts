@@ -2,7 +2,7 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Clock, Effect, Semaphore } from "effect"
 import { DestinationError } from "../Destination.ts"
-import type { OpenOptions } from "../DestinationKind.ts"
+import { type OpenOptions, shapesIn } from "../DestinationKind.ts"
 import type { Run, RunQuery } from "../tables/Dialect.ts"
 import { textOf } from "../tables/duckdbError.ts"
 import { ducklakeDialect } from "./ducklakeDialect.ts"
@@ -97,6 +97,7 @@ export const shareLake = Effect.fnUntraced(function* (
 
   return {
     ...lake,
+    ...shapesIn(options),
     options,
     shared,
     /** Runs queries, each one in the latest snapshot. */

@@ -5,7 +5,7 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Result, Semaphore } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
-import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
+import { type OpenOptions, shapesIn } from "../DestinationKind.ts"
 import { folderBeside, removeLeftovers, TEMPORARY } from "../duckdb/openFile.ts"
 import { temporaryFolder } from "../folder/temporaryFolder.ts"
 import { isS3Url } from "../objects/S3Url.ts"
@@ -254,7 +254,7 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
   const database: TableDatabase = {
     path: options.path,
     dialect: ducklakeDialect,
-    layoutOf: (stream) => layoutIn(options, stream),
+    ...shapesIn(options),
     maxLabels: () => maxLabelsIn(memoryMegabytes),
     stagedBytes: divideBytes(() => memoryMegabytes * 1_000_000 * STAGED_SHARE),
     tables: new Map<string, string>(),

@@ -7,7 +7,6 @@ import type { SampleBlock } from "../../samples/Sample.ts"
 import { overlapWith, type PartResult, withPart } from "../../sync/partState.ts"
 import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
 import { ContentsTally } from "../contents.ts"
-import { layoutIn } from "../DestinationKind.ts"
 import { later, refreshInProgress } from "../manifest.ts"
 import type { PartWriter } from "../SharedDestination.ts"
 import { insertStaged, removeRepeated } from "../tables/insertStaged.ts"
@@ -47,7 +46,7 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
   const { attempt, options } = lake
   const own = yield* lake.connect
   const known = yield* lake.query((runQuery) => knownLabels(lake, runQuery, stream))
-  const layout = layoutIn(options, stream)
+  const layout = lake.layoutOf(stream)
   const rules = rulesIn(layout, {
     columnOf: dialect.columnOf,
     most: maxLabelsIn(options.memoryMegabytes)

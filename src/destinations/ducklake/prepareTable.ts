@@ -6,9 +6,16 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError } from "../Destination.ts"
-import { layoutIn } from "../DestinationKind.ts"
+import { refusalOfKind } from "../manifest.ts"
 import type { RunQuery } from "../tables/Dialect.ts"
-import { type Manifest, readManifest, renameAbout, saveManifest, tablesOf } from "../tables/manifests.ts"
+import {
+  emptyManifest,
+  type Manifest,
+  readManifest,
+  renameAbout,
+  saveManifest,
+  tablesOf
+} from "../tables/manifests.ts"
 import { DATABASE, folded, ownColumns } from "../tables/names.ts"
 import { quoteName } from "../tables/quoteSql.ts"
 import type { SeenLabels } from "../tables/staging/seenLabels.ts"
@@ -17,7 +24,7 @@ import type { SharedLake, Transaction } from "./SharedLake.ts"
 
 /** The saved manifest of a stream. Fails if parts cannot be written to it. */
 export const savedManifest = async (
-  { options: { path } }: Pick<SharedLake, "options">,
+  { kindOf, options: { path } }: Pick<SharedLake, "kindOf" | "options">,
   runQuery: RunQuery,
   stream: string
 ): Promise<Manifest | undefined> => {
@@ -27,7 +34,10 @@ export const savedManifest = async (
       message: `${path} is damaged: ${dialect.streamsName} has an entry of ${stream} that this program has not written. Read the stream again without parts: --full-refresh --select ${shellQuote(stream)}.`
     })
   }
-  if (found?.isUnique === false) {
+  if (found === undefined) return undefined
+  const refusal = refusalOfKind(path, found, kindOf(stream), "incremental_append_deduped")
+  if (refusal !== undefined) throw new DestinationError({ message: refusal })
+  if (!found.isUnique) {
     throw new DestinationError({
       message: `${stream} in ${path} may have repeated rows, which a run without parts has appended meanwhile. Start this process again.`
     })
@@ -40,7 +50,10 @@ export const isPrepared = ({ hasTable, next, orphan, refreshRows, refreshState }
   hasTable && [next, orphan, refreshRows, refreshState].every((left) => left === undefined)
 
 /** Makes new manifests in a transaction that adds them. Of two such transactions, only one is committed. */
-export const newManifests = ({ options }: Pick<SharedLake, "options">, { run, runQuery }: Transaction) => {
+export const newManifests = (
+  { kindOf, options }: Pick<SharedLake, "kindOf" | "options">,
+  { run, runQuery }: Transaction
+) => {
   const { labelColumns, path, source } = options
   /** The folded names of the tables of streams, and of all others. */
   let names: { readonly taken: Set<string>; readonly foreign: ReadonlySet<string> } | undefined
@@ -80,18 +93,18 @@ export const newManifests = ({ options }: Pick<SharedLake, "options">, { run, ru
       })
     }
     names.taken.add(folded(table))
-    return { version: 1, stream, table, hasTable: false, lastMillis: null, isUnique: true }
+    return emptyManifest(stream, kindOf(stream), table)
   }
 }
 
 /** The label columns that the table of a manifest has now. */
 const labelsIn = async (
-  { options }: Pick<SharedLake, "options">,
+  { layoutOf, options }: Pick<SharedLake, "layoutOf" | "options">,
   runQuery: RunQuery,
   { hasTable, stream, table }: Manifest
 ): Promise<ReadonlyArray<string> | undefined> => {
   if (!hasTable) return undefined
-  const own = new Set(ownColumns(layoutIn(options, stream).rest).map(([name]) => name))
+  const own = new Set(ownColumns(layoutOf(stream).rest).map(([name]) => name))
   const rows = await runQuery(`SELECT column_name FROM (DESCRIBE ${dialect.qualified(table)})`).catch(
     (error: unknown) => {
       if (error instanceof Error && error.message.startsWith("Catalog Error")) return []
@@ -121,7 +134,7 @@ export interface Prepared {
 
 /** The label columns of a stream that may not exist yet. */
 export const knownLabels = async (
-  lake: Pick<SharedLake, "options">,
+  lake: Pick<SharedLake, "kindOf" | "layoutOf" | "options">,
   runQuery: RunQuery,
   stream: string
 ): Promise<ReadonlyArray<string>> => {
@@ -157,7 +170,7 @@ export const prepareTable = Effect.fnUntraced(function* (
     const there = await labelsIn(lake, runQuery, manifest)
     const again = fit(there ?? [])
     if (there === undefined) {
-      const { rest } = layoutIn(lake.options, stream)
+      const { rest } = lake.layoutOf(stream)
       for (const sql of dialect.createTable(table, rest, again?.names ?? [])) {
         await run(sql)
       }
@@ -165,7 +178,7 @@ export const prepareTable = Effect.fnUntraced(function* (
       for (const name of again?.names.slice(there.length) ?? []) await run(dialect.addColumn(table, name))
     }
     const after: Manifest = {
-      ...Struct.omit(manifest, ["next", "orphan", "refreshRows", "refreshState"]),
+      ...Struct.omit(manifest, ["next", "nextKind", "orphan", "refreshRows", "refreshState"]),
       hasTable: true
     }
     await saveManifest(dialect, own, after, saved !== undefined, false)

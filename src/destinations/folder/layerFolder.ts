@@ -13,7 +13,7 @@ import {
   type SyncMode
 } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { partLengthsOf, type StreamManifest, stateReaderOf } from "../manifest.ts"
+import { partLengthsOf, refuseKind, type StreamManifest, savedStreams, stateReaderOf } from "../manifest.ts"
 import { cannot, infoOf, kindOf } from "./durably.ts"
 import { type Format, type OpenFolder, type OpenPlace, openFolder } from "./openFolder.ts"
 
@@ -92,11 +92,11 @@ export const layerPlace = <M extends StreamManifest, P extends OpenPlace<M>>(
         yield* here(ours.removeOrphans)
         writer = yield* here(ours.start)
       }
-      const read = stateReaderOf(opened)
+      const read = stateReaderOf({ ...opened, name: path })
       return Destination.of({
         open: (stream, mode, isResumed = false) => here(writer.open(stream, mode, isResumed)),
         openTable: (schema, mode, isResumed = false) => here(writer.openTable(schema, mode, isResumed)),
-        streams: () => [...opened.manifests.keys()],
+        streams: () => savedStreams(opened.manifests.values()),
         partLengths: partLengthsOf(opened),
         states: (mode) => ({
           // Fail before anything is read, not after.
@@ -180,6 +180,7 @@ export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManif
     readonly hasData: OfFiles<boolean>
     readonly refuseForeign: OfFiles<void>
     readonly recover: (manifest: M) => OfFiles<void>
+    /** The manifest of the stream if it has none, of the kind that is written. */
     readonly empty: M
   }
 ) {
@@ -196,6 +197,7 @@ export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManif
   if (isOverwrite) yield* files.refuseForeign
   if (damaged !== undefined && !(isOverwrite && (yield* files.isReplaceable))) return yield* damaged
   if (known === undefined) return files.empty
+  yield* refuseKind(opened.folder, known, files.empty.kind, mode)
   yield* isOverwrite ? unlessFatal(files.recover(known)) : files.recover(known)
   return known
 })

@@ -8,11 +8,10 @@
 import { rmdir } from "node:fs/promises"
 import { Effect, FileSystem, Option, Result, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
-import type { Layout } from "../../samples/Layout.ts"
 import { decodeStreamState } from "../../sync/StreamState.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError } from "../Destination.ts"
-import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
+import { type OpenOptions, type StreamShapes, shapesIn } from "../DestinationKind.ts"
 import type { StreamManifest } from "../manifest.ts"
 import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "./durably.ts"
 import { guarded, lockFolder } from "./FolderLock.ts"
@@ -25,11 +24,9 @@ const About = Schema.fromJsonString(
 )
 
 /** A place for files and its manifests, for one run at a time. */
-export interface OpenPlace<E extends StreamManifest> {
+export interface OpenPlace<E extends StreamManifest> extends StreamShapes {
   /** Its name, which the paths in it begin with. */
   readonly folder: string
-  /** How the labels of a stream become columns. */
-  readonly layoutOf: (stream: string) => Layout
   /** By stream. */
   readonly manifests: ReadonlyMap<string, E>
   /** The error of a stream whose manifest cannot be used. */
@@ -83,7 +80,7 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
 ) {
   const { labelColumns, path: folder, readOnly = false, source } = options
   const savedFormat = formatOf(format, labelColumns)
-  const layoutOf = (stream: string) => layoutIn(options, stream)
+  const shapes = shapesIn(options)
   const files = yield* FileSystem.FileSystem
   const inside = `${folder}/_state`
   const newPath = `${inside}/_new`
@@ -92,7 +89,7 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
   const names = yield* check
   if (readOnly) {
     const found = yield* readManifests(format, inside, names)
-    return withManifests({ folder, layoutOf, newPath, files, check: Effect.void }, inside, found)
+    return withManifests({ ...shapes, folder, newPath, files, check: Effect.void }, inside, found)
   }
 
   // The folder itself first, so that errors name it and not a folder inside.
@@ -103,7 +100,7 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
   const here = Effect.provideService(FileSystem.FileSystem, ours)
   const found = yield* readManifests(format, inside, yield* check)
   const checkLock = Effect.mapError(lock.check, cannot("written", folder))
-  const opened = withManifests({ folder, layoutOf, newPath, files: ours, check: checkLock }, inside, found)
+  const opened = withManifests({ ...shapes, folder, newPath, files: ours, check: checkLock }, inside, found)
   yield* Effect.addFinalizer(() =>
     made.length > 0 && opened.manifests.size === 0 && found.damaged.size === 0
       ? here(removeUnused(inside, newPath, lock.remove, made))
@@ -139,7 +136,7 @@ export interface Found<E> {
 }
 
 const withManifests = <E extends StreamManifest>(
-  folder: Pick<OpenFolder<E>, "folder" | "layoutOf" | "newPath" | "files" | "check">,
+  folder: Pick<OpenFolder<E>, keyof StreamShapes | "folder" | "newPath" | "files" | "check">,
   inside: string,
   found: Found<E>
 ): OpenFolder<E> => ({

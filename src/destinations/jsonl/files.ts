@@ -2,6 +2,7 @@
 import { constants, gunzipSync } from "node:zlib"
 import { Effect, Struct } from "effect"
 import { jsonLine } from "../../records/jsonLine.ts"
+import type { StreamKind } from "../../samples/Layout.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, readBeginning, syncFolder } from "../folder/durably.ts"
@@ -37,7 +38,7 @@ export const withoutLostRefresh = Effect.fnUntraced(function* (opened: LinesFold
   return (size ?? 0) >= extent.bytes
     ? manifest
     : {
-        ...Struct.omit(manifest, ["refreshState", "next", "appended"]),
+        ...Struct.omit(manifest, ["refreshState", "next", "nextKind", "appended"]),
         main: allOf(manifest),
         isUnique: manifest.isUnique && (manifest.appended?.rows ?? 0) === 0
       }
@@ -114,7 +115,12 @@ const unpacked = (bytes: Buffer): Buffer | undefined => {
 }
 
 /** The manifest of a stream to open. Refuses files that were not created by source-prometheus. */
-export const manifestOf = Effect.fnUntraced(function* (opened: LinesFolder, stream: string, mode: SyncMode) {
+export const manifestOf = Effect.fnUntraced(function* (
+  opened: LinesFolder,
+  stream: string,
+  kind: StreamKind,
+  mode: SyncMode
+) {
   const path = dataPath(opened, stream)
   const manifest = yield* manifestToOpen(opened, stream, mode, {
     path,
@@ -122,7 +128,7 @@ export const manifestOf = Effect.fnUntraced(function* (opened: LinesFolder, stre
     hasData: Effect.map(sizeOf(path), (size = 0) => size > 0),
     refuseForeign: refuseForeign(opened, stream, path),
     recover: (manifest) => recover(opened, manifest),
-    empty: emptyManifest(stream)
+    empty: emptyManifest(stream, kind)
   })
   // Save the manifest before creating the file, so that the leftovers of a killed first run are known.
   if (!opened.manifests.has(stream) && opened.damaged(stream) === undefined) yield* opened.save(manifest)

@@ -1,5 +1,6 @@
 /** The manifest of a stream in a folder of JSON lines: which bytes of its file are live. */
 import { Schema } from "effect"
+import type { StreamKind } from "../../samples/Layout.ts"
 import { contentsFields, sumOf } from "../contents.ts"
 import { emptyContents } from "../Destination.ts"
 import { fileName } from "../folder/fileName.ts"
@@ -40,9 +41,10 @@ export const joined = (a: Extent, b: Extent = nothing): Extent => ({
 /** The complete extent of the stream's file. */
 export const allOf = ({ appended, main }: LinesManifest): Extent => joined(main, appended)
 
-export const emptyManifest = (stream: string): LinesManifest => ({
+export const emptyManifest = (stream: string, kind: StreamKind): LinesManifest => ({
   version: VERSION,
   stream,
+  kind,
   main: nothing,
   isUnique: true
 })

@@ -3,6 +3,7 @@ import { Effect, FileSystem, Struct } from "effect"
 import { jsonLine } from "../../records/jsonLine.ts"
 import type { LineBuffer } from "../../records/LineBuffer.ts"
 import { RecordEncoder } from "../../records/RecordEncoder.ts"
+import type { StreamKind } from "../../samples/Layout.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import type { Row, RowBlock, TableSchema } from "../../samples/TableRow.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
@@ -27,9 +28,10 @@ interface Encoding<Block, Part> {
 /** Opens a stream of samples until the scope closes. */
 export const openStream = (opened: LinesFolder, stream: string, mode: SyncMode, isResumed: boolean) => {
   const { metricName, rest } = opened.layoutOf(stream)
+  const kind = opened.kindOf(stream)
   const encoder = new RecordEncoder({ columns: "all", labelsObject: rest === "labels", metricName })
   const frame = { before: frameOf(stream), after: "}\n" }
-  return open<SampleBlock, SampleBlock>(opened, stream, mode, isResumed, {
+  return open<SampleBlock, SampleBlock>(opened, stream, kind, mode, isResumed, {
     parts: (block) => encoder.parts(block),
     encode: (part, buffer) => encoder.encode(part, frame, buffer)
   })
@@ -43,7 +45,7 @@ export const openTable = (
   isResumed: boolean
 ) => {
   const before = frameOf(stream)
-  return open<RowBlock, Row>(opened, stream, mode, isResumed, {
+  return open<RowBlock, Row>(opened, stream, "table", mode, isResumed, {
     parts: ({ rows }) => rows,
     encode: (row, buffer) => buffer.append(Buffer.from(`${before}${jsonLine(row)}}\n`))
   })
@@ -52,14 +54,15 @@ export const openTable = (
 const open = Effect.fnUntraced(function* <Block extends TimedBlock, Part>(
   opened: LinesFolder,
   stream: string,
+  kind: StreamKind,
   mode: SyncMode,
   isResumed: boolean,
   encoding: Encoding<Block, Part>
 ) {
-  const manifest = yield* manifestOf(opened, stream, mode)
+  const manifest = yield* manifestOf(opened, stream, kind, mode)
   const refusal = refusalOf(opened, manifest, mode)
   if (refusal !== undefined) return yield* new DestinationError({ message: refusal })
-  return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
+  return yield* openWriter({ manifest, kind, mode, isResumed, limits }, (resumesRefresh) =>
     openBackend(opened, manifest, mode, resumesRefresh, encoding)
   )
 })
@@ -135,7 +138,7 @@ const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock, Part>
     const bytes = yield* lines.flush
     own = { ...own, bytes: bytes - before.bytes }
     const saved: LinesManifest = {
-      ...Struct.omit(old, ["next", "appended", "replacedBy", "state", "refreshState"]),
+      ...Struct.omit(old, ["next", "nextKind", "appended", "replacedBy", "state", "refreshState"]),
       ...states,
       isUnique,
       ...rowsAfter(kind)

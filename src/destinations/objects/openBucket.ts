@@ -5,7 +5,7 @@
 import { Effect, FileSystem, Option, Result } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
-import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
+import { type OpenOptions, shapesIn } from "../DestinationKind.ts"
 import { fileName } from "../folder/fileName.ts"
 import {
   aboutText,
@@ -116,7 +116,7 @@ export const openBucket = Effect.fnUntraced(function* <E extends StreamManifest>
     const uncertain = new Set<string>()
     return {
       folder,
-      layoutOf: (stream: string) => layoutIn(options, stream),
+      ...shapesIn(options),
       files,
       objects,
       fresh,

@@ -41,7 +41,7 @@ export const sharedLayerBucket = (options: OpenOptions) =>
   makeSharedLayer({
     options,
     place: openSharedBucket(options, format),
-    exclusive: layerBucket(options),
+    exclusive: layerBucket,
     previewSql: (stream, place) => previewSql(place.folder, stream, place.endpoint())
   })
 

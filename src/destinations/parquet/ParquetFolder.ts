@@ -50,7 +50,7 @@ export const sharedLayer = (options: OpenOptions) =>
     : makeSharedLayer({
         options,
         place: openSharedFolder(options, format),
-        exclusive: layer(options),
+        exclusive: layer,
         previewSql: (stream) => previewSql(options.path, stream)
       })
 

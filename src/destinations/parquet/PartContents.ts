@@ -1,6 +1,7 @@
 /** What the part files of a stream contain, for the code that writes them: samples with their labels, or rows of a table. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { columnsIn } from "../../records/LabelColumns.ts"
+import type { StreamKind } from "../../samples/Layout.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { RECORD_ID, type RowBlock, type TableSchema } from "../../samples/TableRow.ts"
 import type { TimedBlock } from "../contents.ts"
@@ -33,6 +34,7 @@ interface StagedBlocks<Block> {
 
 /** What the part files of a stream contain. */
 export interface PartContents<Block extends TimedBlock> {
+  readonly kind: StreamKind
   /** The column that identifies a row together with `time`. */
   readonly key: "series_id" | typeof RECORD_ID
   /** Stages blocks of a stream whose files have these columns. */
@@ -41,10 +43,11 @@ export interface PartContents<Block extends TimedBlock> {
 
 /** The samples of a stream. */
 export const samplesIn = (
-  place: Pick<PartPlace, "layoutOf">,
+  place: Pick<PartPlace, "kindOf" | "layoutOf">,
   { duckdb }: Engine,
   stream: string
 ): PartContents<SampleBlock> => ({
+  kind: place.kindOf(stream),
   key: "series_id",
   stage: (connection, known) => {
     const layout = place.layoutOf(stream)
@@ -63,6 +66,7 @@ export const samplesIn = (
 
 /** The rows of a table. */
 export const rowsOf = ({ duckdb }: Engine, { columns }: TableSchema): PartContents<RowBlock> => ({
+  kind: "table",
   key: RECORD_ID,
   stage: (connection) => {
     const staged = stageTable(duckdb, connection, columns)

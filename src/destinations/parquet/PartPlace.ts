@@ -3,6 +3,7 @@
  * in manifests.
  */
 import type { Effect, FileSystem, Scope } from "effect"
+import type { StreamKind } from "../../samples/Layout.ts"
 import type { DestinationError, SyncMode } from "../Destination.ts"
 import type { OpenPlace } from "../folder/openFolder.ts"
 import type { ParquetManifest, PartFile, Where } from "./manifest.ts"
@@ -22,7 +23,7 @@ export interface PartPlace extends OpenPlace<ParquetManifest> {
   /** The part after `recover` of a manifest that lists it. */
   readonly settled: (where: Where, file: PartFile) => PartFile
   /** The manifest of a stream to open. Refuses files that were not created by source-prometheus. */
-  readonly manifestOf: (stream: string, mode: SyncMode) => OfFiles<ParquetManifest>
+  readonly manifestOf: (stream: string, kind: StreamKind, mode: SyncMode) => OfFiles<ParquetManifest>
   /** Prepares a refresh that replaces rows and resumes no other one. Returns the manifest, which may have changed. */
   readonly beginRefresh: (manifest: ParquetManifest) => OfFiles<ParquetManifest>
   /** Prepares the last commit of such a refresh. */

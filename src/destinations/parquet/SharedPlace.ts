@@ -7,8 +7,8 @@
  * So a superseded file is deleted aside first, and then in its place.
  */
 import type { Effect, FileSystem, Scope } from "effect"
-import type { Layout } from "../../samples/Layout.ts"
 import type { DestinationError } from "../Destination.ts"
+import type { StreamShapes } from "../DestinationKind.ts"
 import type { ParquetManifest } from "./manifest.ts"
 
 /** The latest manifest of a stream, which is empty if it has none. */
@@ -18,11 +18,9 @@ export interface Latest {
   readonly version: string | undefined
 }
 
-export interface SharedPlace {
+export interface SharedPlace extends StreamShapes {
   /** Its name, which the paths in it begin with. */
   readonly folder: string
-  /** How the labels of a stream become columns. */
-  readonly layoutOf: (stream: string) => Layout
   /** The configured endpoint of an object store; undefined for others. */
   readonly endpoint: () => string | undefined
   /** The id of this process. */

@@ -6,6 +6,7 @@
  * until it replaces the stream's rows.
  */
 import { Effect, Struct } from "effect"
+import type { StreamKind } from "../../samples/Layout.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, randomName } from "../folder/durably.ts"
 import { manifestToOpen } from "../folder/layerFolder.ts"
@@ -120,7 +121,12 @@ const refuseForeign = Effect.fnUntraced(function* (opened: ParquetBucket, stream
   })
 })
 
-const manifestOf = Effect.fnUntraced(function* (opened: ParquetBucket, stream: string, mode: SyncMode) {
+const manifestOf = Effect.fnUntraced(function* (
+  opened: ParquetBucket,
+  stream: string,
+  kind: StreamKind,
+  mode: SyncMode
+) {
   const { folder } = opened
   const manifest = yield* manifestToOpen(opened, stream, mode, {
     path: `${folder}/${baseOf("main", stream)}`,
@@ -128,7 +134,7 @@ const manifestOf = Effect.fnUntraced(function* (opened: ParquetBucket, stream: s
     hasData: Effect.map(listMain(opened, stream), (list) => list.length > 0),
     refuseForeign: refuseForeign(opened, stream),
     recover: (manifest) => recover(opened, manifest),
-    empty: emptyManifest(stream)
+    empty: emptyManifest(stream, kind)
   })
   if (mode === "full_refresh_overwrite" || manifest.files.length === 0) return manifest
   const sizes = new Map((yield* listMain(opened, stream)).map(({ bytes, key }) => [key, bytes]))
@@ -189,7 +195,7 @@ export const bucketParts = (opened: ParquetBucket, workPath: string): PartPlace 
     removeNew: (stream, path) =>
       opened.isUncertain(stream) ? Effect.void : Effect.asVoid(removeFresh(opened, path)),
     settled: (where, file) => (where === "main" ? Struct.omit(file, ["from"]) : file),
-    manifestOf: (stream, mode) => manifestOf(opened, stream, mode),
+    manifestOf: (stream, kind, mode) => manifestOf(opened, stream, kind, mode),
     beginRefresh: (manifest) => Effect.succeed(manifest),
     endRefresh: () => Effect.void,
     removeUnknown: Effect.fnUntraced(function* (stream) {

@@ -1,6 +1,7 @@
 /** The parts in a folder on a disk: recovery after a crash, and refusal of foreign files. */
 import { basename, dirname } from "node:path"
 import { Effect, Struct } from "effect"
+import type { StreamKind } from "../../samples/Layout.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, makeFolder, syncFile, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
@@ -43,7 +44,7 @@ export const withoutLostRefresh = Effect.fnUntraced(function* (
       Effect.orElseSucceed(isIntact(`${folder}/${path}`, file), () => false)
     )
     if (!found.includes(true))
-      return Struct.omit(manifest, ["refreshState", "next", "refreshFrom", "removed"])
+      return Struct.omit(manifest, ["refreshState", "next", "nextKind", "refreshFrom", "removed"])
   }
   return manifest
 })
@@ -133,6 +134,7 @@ export const newFiles = ({ files, isReplaced, next, stream }: ParquetManifest): 
 export const manifestOf = Effect.fnUntraced(function* (
   opened: ParquetFolder,
   stream: string,
+  kind: StreamKind,
   mode: SyncMode
 ) {
   const { folder } = opened
@@ -145,7 +147,7 @@ export const manifestOf = Effect.fnUntraced(function* (
     }),
     refuseForeign: refuseForeign(path),
     recover: (manifest) => recover(opened, manifest),
-    empty: emptyManifest(stream)
+    empty: emptyManifest(stream, kind)
   })
   if (mode === "full_refresh_overwrite") return manifest
   for (const file of manifest.files) {
@@ -171,7 +173,7 @@ export const folderParts = (opened: ParquetFolder): PartPlace => {
     localFiles: (paths) => Effect.succeed(paths.map((path) => `${folder}/${path}`)),
     removeNew: (_stream, path) => removePath(`${folder}/${path}`),
     settled: (_where, file) => Struct.omit(file, ["from"]),
-    manifestOf: (stream, mode) => manifestOf(opened, stream, mode),
+    manifestOf: (stream, kind, mode) => manifestOf(opened, stream, kind, mode),
     beginRefresh: Effect.fnUntraced(function* (manifest) {
       // The parts of a stopped refresh stay until the first commit of this one.
       if (manifest.next === undefined) yield* removePath(nextPath(manifest.stream))

@@ -1,5 +1,6 @@
 /** The manifest of a stream of Parquet files: its live part files and their locations. */
 import { Schema } from "effect"
+import type { StreamKind } from "../../samples/Layout.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { contentsFields } from "../contents.ts"
 import { DestinationError } from "../Destination.ts"
@@ -36,8 +37,10 @@ export const ParquetManifest = Schema.Struct({
   isUnique: Schema.Boolean,
   /** The first file of a refresh in progress that appends. */
   refreshFrom: Schema.optionalKey(Count),
-  /** The files of a refresh in progress that replaces rows. */
-  next: Schema.optionalKey(Schema.Struct({ files: Schema.Array(PartFile) })),
+  /** The files of a refresh in progress that replaces rows, and their label columns. */
+  next: Schema.optionalKey(
+    Schema.Struct({ files: Schema.Array(PartFile), columns: Schema.Array(Schema.String) })
+  ),
   /** Whether the folder of the refresh replaces the stream's folder. */
   isReplaced: Schema.optionalKey(Schema.Literal(true)),
   /** Superseded files, which are deleted. */
@@ -49,9 +52,10 @@ export type ParquetManifest = typeof ParquetManifest.Type
 export const refreshFiles = ({ files, next, refreshFrom }: ParquetManifest): ReadonlyArray<PartFile> =>
   next?.files ?? (refreshFrom === undefined ? [] : files.filter(({ part }) => part >= refreshFrom))
 
-export const emptyManifest = (stream: string): ParquetManifest => ({
+export const emptyManifest = (stream: string, kind: StreamKind): ParquetManifest => ({
   version: VERSION,
   stream,
+  kind,
   files: [],
   nextPart: 1,
   columns: [],

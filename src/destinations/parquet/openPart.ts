@@ -4,7 +4,7 @@ import type { SampleBlock } from "../../samples/Sample.ts"
 import { overlapWith, type PartResult, withPart } from "../../sync/partState.ts"
 import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
 import { DestinationError } from "../Destination.ts"
-import { refreshInProgress } from "../manifest.ts"
+import { refreshInProgress, refuseKind } from "../manifest.ts"
 import type { PartWriter } from "../SharedDestination.ts"
 import { stageSamples } from "../tables/staging/StagedSamples.ts"
 import { areSame, type SeenLabels } from "../tables/staging/seenLabels.ts"
@@ -30,6 +30,7 @@ export const openPart = Effect.fnUntraced(function* (
   nextId: () => string
 ) {
   const { manifest } = yield* place.latest(stream)
+  yield* refuseKind(place.folder, manifest, place.kindOf(stream), "incremental_append_deduped")
   if (!manifest.isUnique) {
     return yield* new DestinationError({
       message: `${stream} in ${place.folder} may have repeated rows, which a run without parts has appended meanwhile. Start this process again.`
@@ -138,7 +139,14 @@ export const openPart = Effect.fnUntraced(function* (
           added,
           removed,
           manifest: {
-            ...Struct.omit(latest, ["refreshState", "refreshFrom", "next", "isReplaced", "removed"]),
+            ...Struct.omit(latest, [
+              "refreshState",
+              "refreshFrom",
+              "next",
+              "nextKind",
+              "isReplaced",
+              "removed"
+            ]),
             state: encodeStreamState(state),
             columns: labels === undefined ? latest.columns : [...labels.names]
           }

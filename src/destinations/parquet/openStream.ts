@@ -33,13 +33,13 @@ const openStream = Effect.fnUntraced(function* <Block extends TimedBlock>(
   mode: SyncMode,
   isResumed: boolean
 ) {
-  const found = yield* place.manifestOf(stream, mode)
+  const found = yield* place.manifestOf(stream, contents.kind, mode)
   const manifest =
     mode === "incremental_append_deduped" && !found.isUnique
       ? yield* Effect.scoped(makeUnique(place, engine, found, contents.key))
       : found
   const limits = { millis: COMMIT_MILLIS, bytes: yield* engine.stagedBytes }
-  return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
+  return yield* openWriter({ manifest, kind: contents.kind, mode, isResumed, limits }, (resumesRefresh) =>
     openBackend(place, engine, contents, manifest, mode, resumesRefresh, limits.bytes)
   )
 })
@@ -65,7 +65,7 @@ const makeUnique = Effect.fnUntraced(function* (
 const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock>(
   place: PartPlace,
   engine: Engine,
-  { key, stage }: PartContents<Block>,
+  { key, kind: kindOfRows, stage }: PartContents<Block>,
   manifest: ParquetManifest,
   mode: SyncMode,
   resumesRefresh: boolean,
@@ -75,10 +75,12 @@ const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock>(
   const { stream } = manifest
   const isOverwrite = mode === "full_refresh_overwrite"
   const isDeduped = mode === "incremental_append_deduped"
-  const begun = isOverwrite ? (resumesRefresh ? (manifest.next?.files ?? []) : []) : manifest.files
+  const resumed = isOverwrite && resumesRefresh ? manifest.next : undefined
+  const begun = isOverwrite ? (resumed?.files ?? []) : manifest.files
 
   const connection = yield* engine.connect
-  const staging = stage(connection, manifest.columns)
+  const columns = resumed?.columns ?? (manifest.kind === kindOfRows ? manifest.columns : [])
+  const staging = stage(connection, columns)
   const parts = yield* openParts(
     place,
     engine,
@@ -129,10 +131,13 @@ const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock>(
     const live = new Set(list.map(({ part }) => part))
     const before = isOverwrite ? (old.next?.files ?? []) : old.files
     const removed = before.filter(({ part }) => !live.has(part))
-    if (!isOverwrite) return { files: list, removed, ...(kind === "refresh" ? { refreshFrom } : {}) }
-    return kind === "complete_refresh"
-      ? { files: list, removed, isUnique: true, isReplaced: true as const }
-      : { files: old.files.map((file) => Struct.omit(file, ["from"])), removed, next: { files: list } }
+    const columns = staging.columns()
+    if (!isOverwrite) return { files: list, columns, removed, ...(kind === "refresh" ? { refreshFrom } : {}) }
+    if (kind === "complete_refresh") {
+      return { files: list, columns, removed, isUnique: true, isReplaced: true as const }
+    }
+    const files = old.files.map((file) => Struct.omit(file, ["from"]))
+    return { files, removed, next: { files: list, columns } }
   }
 
   const persist = Effect.fnUntraced(function* ({ isComplete, kind, states }: Commit) {
@@ -141,9 +146,16 @@ const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock>(
     if (isComplete) yield* parts.compact
     if (isOverwrite && kind === "complete_refresh") yield* place.endRefresh(stream)
     old = yield* parts.save({
-      ...Struct.omit(old, ["next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"]),
+      ...Struct.omit(old, [
+        "next",
+        "nextKind",
+        "refreshFrom",
+        "isReplaced",
+        "removed",
+        "state",
+        "refreshState"
+      ]),
       ...states,
-      columns: staging.columns(),
       isUnique,
       ...rowsAfter(kind)
     })

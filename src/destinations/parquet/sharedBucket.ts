@@ -9,7 +9,7 @@
  */
 import { Effect, FileSystem, Option, Semaphore, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
-import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
+import { type OpenOptions, shapesIn } from "../DestinationKind.ts"
 import { randomName } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import {
@@ -206,7 +206,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
 
   const place: SharedPlace = {
     folder,
-    layoutOf: (stream) => layoutIn(options, stream),
+    ...shapesIn(options),
     endpoint: objects.endpoint,
     id,
     within,
@@ -229,7 +229,8 @@ export const openSharedBucket = Effect.fnUntraced(function* (
     latest: Effect.fnUntraced(function* (stream) {
       const name = fileName(stream)
       const found = yield* load(name)
-      if (Option.isNone(found)) return { manifest: emptyManifest(stream), version: undefined }
+      if (Option.isNone(found))
+        return { manifest: emptyManifest(stream, place.kindOf(stream)), version: undefined }
       const { manifest, version } = found.value
       return manifest === undefined
         ? yield* damagedManifest(stream, `${folder}/_state/${name}.json`)

@@ -2,7 +2,7 @@
 import { dirname } from "node:path"
 import { Effect, FileSystem, Option, type PlatformError, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
-import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
+import { type OpenOptions, shapesIn } from "../DestinationKind.ts"
 import {
   cannot,
   LOCK_LOST,
@@ -88,7 +88,7 @@ export const openSharedFolder = Effect.fnUntraced(function* (
 
   const place: SharedPlace = {
     folder,
-    layoutOf: (stream) => layoutIn(options, stream),
+    ...shapesIn(options),
     endpoint: () => undefined,
     id,
     within: own,
@@ -104,7 +104,8 @@ export const openSharedFolder = Effect.fnUntraced(function* (
     latest: Effect.fnUntraced(function* (stream) {
       const name = fileName(stream)
       const found = yield* load(name)
-      if (Option.isNone(found)) return { manifest: emptyManifest(stream), version: undefined }
+      if (Option.isNone(found))
+        return { manifest: emptyManifest(stream, place.kindOf(stream)), version: undefined }
       const { manifest, version } = found.value
       return manifest === undefined
         ? yield* damagedManifest(stream, `${inside}/${name}.json`)

@@ -4,9 +4,11 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
+import { asSaved, refuseKind, savedStreams } from "../manifest.ts"
 import { SharedDestination } from "../SharedDestination.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { openEngine } from "./engine.ts"
+import type { ParquetManifest } from "./manifest.ts"
 import { openPart, stateOf } from "./openPart.ts"
 import type { SharedPlace } from "./SharedPlace.ts"
 
@@ -19,22 +21,25 @@ export interface SharedOpening {
     FileSystem.FileSystem | Scope.Scope
   >
   /** Opens the same place for one run. */
-  readonly exclusive: Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
+  readonly exclusive: (
+    options: OpenOptions
+  ) => Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
   readonly previewSql: (stream: string, place: SharedPlace) => string
 }
+
+/** The mode of parts. */
+const MODE = "incremental_append_deduped"
 
 /** How long several processes that start wait for the one that completes what a killed run has left. */
 const RECOVERY_ATTEMPTS = 60
 
 /** Completes what killed runs have left, and removes repeated rows that other modes have appended. */
-const recover = ({ exclusive }: SharedOpening, streams: ReadonlyArray<string>) =>
+const recover = ({ exclusive, options }: SharedOpening, unfit: ReadonlyArray<ParquetManifest>) =>
   Effect.scoped(
     Effect.flatMap(Destination, ({ open }) =>
-      Effect.forEach(streams, (stream) => Effect.scoped(open(stream, "incremental_append_deduped", true)), {
-        discard: true
-      })
+      Effect.forEach(unfit, ({ stream }) => Effect.scoped(open(stream, MODE, true)), { discard: true })
     )
-  ).pipe(Effect.provide(exclusive))
+  ).pipe(Effect.provide(exclusive(asSaved(options, unfit))))
 
 /** Opens a place for parts. */
 export const makeSharedLayer = (
@@ -46,16 +51,15 @@ export const makeSharedLayer = (
       const { options, previewSql } = opening
       const unfit = (place: SharedPlace) =>
         Effect.flatMap(place.manifests, (manifests) =>
-          Effect.filter(manifests, (manifest) =>
-            manifest.isUnique ? place.needsRecovery(manifest) : Effect.succeed(true)
+          // Tables have no parts.
+          Effect.filter(
+            manifests.filter(({ kind }) => kind !== "table"),
+            (manifest) => (manifest.isUnique ? place.needsRecovery(manifest) : Effect.succeed(true))
           )
         )
       const found = yield* Effect.scoped(Effect.flatMap(opening.place, unfit))
       if (found.length > 0) {
-        yield* recover(
-          opening,
-          found.map(({ stream }) => stream)
-        ).pipe(
+        yield* recover(opening, found).pipe(
           Effect.catchTag("ConfigError", (error) =>
             // Another process that starts may be doing it.
             Effect.flatMap(Effect.scoped(Effect.flatMap(opening.place, unfit)), (found) =>
@@ -95,12 +99,13 @@ export const makeSharedLayer = (
           load: (stream) =>
             Effect.gen(function* () {
               const { manifest } = yield* place.latest(stream)
+              yield* refuseKind(place.folder, manifest, place.kindOf(stream), MODE)
               // What a killed process has committed becomes visible.
               yield* place.settle(manifest)
               return Option.fromUndefinedOr(stateOf(manifest))
             }).pipe(Effect.mapError(({ message }) => new ConfigError({ message })))
         },
-        streams: Effect.map(place.manifests, (manifests) => manifests.map(({ stream }) => stream)),
+        streams: Effect.map(place.manifests, savedStreams),
         partLengths: Effect.fnUntraced(function* (proposed) {
           const agreed = yield* Effect.forEach(
             proposed,

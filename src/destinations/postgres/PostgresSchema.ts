@@ -39,7 +39,7 @@ export const layer = (
 
 /** Opens the schema for parts, beside other processes. */
 export const sharedLayer = (options: OpenOptions) =>
-  makeSharedLayer({ options, exclusive: layer(options), previewCommand })
+  makeSharedLayer({ options, exclusive: layer, previewCommand })
 
 /** `postgres:URL`. */
 export const postgres: DestinationKind = {

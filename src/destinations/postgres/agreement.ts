@@ -9,6 +9,7 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Schedule, Struct } from "effect"
 import { DestinationError } from "../Destination.ts"
 import {
+  emptyManifest,
   keyOf,
   loadManifests,
   type Manifest,
@@ -47,7 +48,7 @@ export type Agreement = ReturnType<typeof makeAgreement>
 
 export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) => {
   const { about, database, exclusively, isStillWriter, lockNames, schema } = opened
-  const { attempt, dialect, layoutOf, path } = database
+  const { attempt, dialect, kindOf, layoutOf, path } = database
   const table = (name: string) => `${quoteName(schema)}.${quoteName(name)}`
   const streams = table(ownRelations.streams)
   /** The columns of tables, by folded name, that DuckDB has seen at least. It looks again only if its cache is cleared. */
@@ -133,19 +134,7 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
           if (!manifests.has(stream)) {
             const name = dialect.tableName(stream, taken)
             taken.add(folded(name))
-            yield* save(
-              connection,
-              {
-                version: 1,
-                stream,
-                table: name,
-                hasTable: false,
-                lastMillis: null,
-                isUnique: true,
-                ...length
-              },
-              false
-            )
+            yield* save(connection, { ...emptyManifest(stream, kindOf(stream), name), ...length }, false)
           } else if (partMillis !== undefined && !lengths.has(stream)) {
             yield* run(lockManifest(stream))
             const now = yield* latest(stream)
@@ -185,9 +174,10 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
       tableNames: new Set<string>(),
       shapeOf: (name: string) => alone(shapeOf(name))
     }
-    yield* manifestOf(fresh, stream, "incremental_append_deduped", (shape) =>
-      wrongColumns(shape, layoutOf(stream))
-    )
+    yield* manifestOf(fresh, stream, "incremental_append_deduped", {
+      kind: kindOf(stream),
+      wrong: (shape) => wrongColumns(shape, layoutOf(stream))
+    })
     database.tables.set(stream, manifest.table)
     const shape = manifest.hasTable ? yield* alone(shapeOf(manifest.table)) : undefined
     return { manifest, labels: shape === undefined ? [] : labelsIn(stream, shape) }
@@ -206,7 +196,11 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
         if (!hasTable)
           yield* attempt(() => grow(changes, database, table, layoutOf(stream), undefined, wanted))
         yield* save(connection, {
-          ...Struct.omit(manifest, ["next", ...(next === undefined ? [] : (["refreshState"] as const))]),
+          ...Struct.omit(manifest, [
+            "next",
+            "nextKind",
+            ...(next === undefined ? [] : (["refreshState"] as const))
+          ]),
           hasTable: true
         })
       })

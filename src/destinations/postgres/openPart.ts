@@ -174,7 +174,7 @@ export const openPart = Effect.fnUntraced(function* (
       const overlap = overlapOf(state, part, rows)
       if (overlap !== undefined) yield* run(replace(table, overlap))
       yield* agreement.save(connection, {
-        ...Struct.omit(now.manifest, ["next", "refreshRows", "refreshState"]),
+        ...Struct.omit(now.manifest, ["next", "nextKind", "refreshRows", "refreshState"]),
         state: encodeStreamState(next),
         lastMillis: later(now.manifest.lastMillis, rows.lastMillis)
       })

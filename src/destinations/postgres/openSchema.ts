@@ -6,7 +6,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { withDefaults } from "../../postgres/connection.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import type { DestinationError } from "../Destination.ts"
-import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
+import { type OpenOptions, shapesIn } from "../DestinationKind.ts"
 import { temporaryFolder } from "../folder/temporaryFolder.ts"
 import type { Run, RunQuery } from "../tables/Dialect.ts"
 import { loadExtension } from "../tables/extensions.ts"
@@ -81,7 +81,7 @@ export const openSchema = Effect.fnUntraced(function* (
     })
   }
   const dialect = postgresDialect(schema)
-  const about = { dialect, labelColumns, layoutOf: options.layoutOf, path, source }
+  const about = { dialect, labelColumns, path, source }
   if (hold !== "none") yield* lockSchema(path, schema, hold, { attempt, connect })
 
   const inSchema = (name: string) => `${quoteName(schema)}.${quoteName(name)}`
@@ -180,7 +180,7 @@ export const openSchema = Effect.fnUntraced(function* (
   const database: TableDatabase = {
     path,
     dialect,
-    layoutOf: (stream) => layoutIn(options, stream),
+    ...shapesIn(options),
     duckdb,
     attempt,
     connect,

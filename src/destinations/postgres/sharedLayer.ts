@@ -4,6 +4,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { decodeState } from "../../sync/StateStore.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
+import { asSaved, refusalOfKind, savedStreams } from "../manifest.ts"
 import { SharedDestination } from "../SharedDestination.ts"
 import type { Manifest } from "../tables/manifests.ts"
 import { makeAgreement } from "./agreement.ts"
@@ -14,26 +15,31 @@ import { type OpenSchema, openSchema } from "./openSchema.ts"
 export interface SharedOpening {
   readonly options: OpenOptions
   /** Opens the same schema for one run. */
-  readonly exclusive: Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
+  readonly exclusive: (
+    options: OpenOptions
+  ) => Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
   readonly previewCommand: (opened: OpenSchema, stream: string) => string
 }
+
+/** The mode of parts. */
+const MODE = "incremental_append_deduped"
 
 /** How often several processes that start try to repair what another run has left. Each waits for the lock. */
 const RECOVERY_ATTEMPTS = 10
 
-/** Whether a table may have repeated rows, or a stopped refresh has left one. Only a run that is alone changes that. */
-const isUnfit = ({ hasTable, isUnique, orphan }: Manifest): boolean =>
-  (hasTable && !isUnique) || orphan !== undefined
+/** Whether samples may have repeated rows, or a stopped refresh has left a table. Only a run that is alone changes that. */
+const isUnfit = ({ hasTable, isUnique, kind, orphan }: Manifest): boolean =>
+  kind !== "table" && ((hasTable && !isUnique) || orphan !== undefined)
 
 /** Opens these streams for a run, which repairs them. */
-const recover = ({ exclusive }: SharedOpening, streams: ReadonlyArray<string>) =>
+const recover = ({ exclusive, options }: SharedOpening, unfit: ReadonlyArray<Manifest>) =>
   Effect.scoped(
     Effect.flatMap(Destination, ({ open }) =>
-      Effect.forEach(streams, (stream) => Effect.scoped(open(stream, "incremental_append_deduped", true)), {
+      Effect.forEach(unfit, ({ stream }) => Effect.scoped(open(stream, MODE, true)), {
         discard: true
       })
     )
-  ).pipe(Effect.provide(exclusive))
+  ).pipe(Effect.provide(exclusive(asSaved(options, unfit))))
 
 /** Opens the schema beside other processes, with nothing left to repair, until the scope closes. */
 const openFit = Effect.fnUntraced(function* (opening: SharedOpening) {
@@ -44,10 +50,7 @@ const openFit = Effect.fnUntraced(function* (opening: SharedOpening) {
     const unfit = Array.from(opened.database.manifests.values()).filter(isUnfit)
     if (unfit.length === 0) return opened
     yield* Scope.close(attempt, Exit.void)
-    const repair = recover(
-      opening,
-      unfit.map(({ stream }) => stream)
-    )
+    const repair = recover(opening, unfit)
     // Another process that starts may be doing it, which would make this one wait for the lock in vain.
     yield* left > 0 ? Effect.ignore(repair) : repair
   }
@@ -63,6 +66,7 @@ export const makeSharedLayer = (
       const opened = yield* openFit(opening)
       const connection = yield* opened.database.connect
       const agreement = makeAgreement(opened, connection)
+      const { kindOf, path } = opened.database
       const manifests = Effect.map(agreement.alone(agreement.all), ({ manifests }) => [...manifests.values()])
       return SharedDestination.of({
         openPart: (stream) => openPart(opened, agreement, stream),
@@ -70,10 +74,15 @@ export const makeSharedLayer = (
           load: (stream) =>
             agreement.alone(agreement.latest(stream)).pipe(
               Effect.mapError(({ message }) => new ConfigError({ message })),
-              Effect.flatMap((found) => decodeState(stream, found?.manifest.state))
+              Effect.flatMap((found) => {
+                const refusal = found && refusalOfKind(path, found.manifest, kindOf(stream), MODE)
+                return refusal === undefined
+                  ? decodeState(stream, found?.manifest.state)
+                  : Effect.fail(new ConfigError({ message: refusal }))
+              })
             )
         },
-        streams: Effect.map(manifests, (all) => all.map(({ stream }) => stream)),
+        streams: Effect.map(manifests, savedStreams),
         partLengths: (proposed) =>
           proposed.size > 0
             ? Effect.map(agreement.enter(proposed), (lengths) => new Map([...proposed, ...lengths]))

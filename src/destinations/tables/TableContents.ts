@@ -1,7 +1,7 @@
 /** What a stream's table contains, for the code that writes it: samples with the labels of their series, or rows of a table. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { columnsIn } from "../../records/LabelColumns.ts"
-import type { Layout } from "../../samples/Layout.ts"
+import type { StreamKind } from "../../samples/Layout.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { RECORD_ID, type RowBlock, type TableSchema } from "../../samples/TableRow.ts"
 import type { TimedBlock } from "../contents.ts"
@@ -40,6 +40,7 @@ export interface StagedBlocks<Block> {
 
 /** What a stream's table contains. */
 export interface TableContents<Block extends TimedBlock> {
+  readonly kind: StreamKind
   /** The column that identifies a row together with `time`. */
   readonly key: "series_id" | typeof RECORD_ID
   /** The columns of a table that are missing, or have another type. */
@@ -50,13 +51,15 @@ export interface TableContents<Block extends TimedBlock> {
   readonly stage: (connection: DuckDBConnection, known: ReadonlyArray<string>) => StagedBlocks<Block>
 }
 
-/** Samples in a layout. */
-export const samplesIn = (open: TableDatabase, layout: Layout): TableContents<SampleBlock> => ({
+/** The samples of a stream. */
+export const samplesIn = (open: TableDatabase, stream: string): TableContents<SampleBlock> => ({
+  kind: open.kindOf(stream),
   key: "series_id",
-  wrong: (shape) => wrongColumns(shape, layout),
-  columnsOf: ({ names }) => names.filter((name) => !isOwnColumn(layout.rest, name)),
+  wrong: (shape) => wrongColumns(shape, open.layoutOf(stream)),
+  columnsOf: ({ names }) => names.filter((name) => !isOwnColumn(open.layoutOf(stream).rest, name)),
   stage: (connection, known) => {
     const { dialect, duckdb, maxLabels } = open
+    const layout = open.layoutOf(stream)
     const labels = columnsIn(layout, known, dialect.columnOf, maxLabels())
     const staged = stageSamples(duckdb, connection, labels, layout, dialect)
     const wanted = () => labels?.names ?? []
@@ -72,6 +75,7 @@ export const samplesIn = (open: TableDatabase, layout: Layout): TableContents<Sa
 
 /** The rows of a table. */
 export const rowsOf = (open: TableDatabase, { columns }: TableSchema): TableContents<RowBlock> => ({
+  kind: "table",
   key: RECORD_ID,
   wrong: wrongKeys,
   columnsOf: ({ names }) => names,

@@ -4,19 +4,17 @@
  */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import type { Effect, Scope } from "effect"
-import type { Layout } from "../../samples/Layout.ts"
 import type { DestinationError } from "../Destination.ts"
+import type { StreamShapes } from "../DestinationKind.ts"
 import type { Dialect, Run, RunQuery } from "./Dialect.ts"
 import type { Manifest } from "./manifests.ts"
 import type { Relation } from "./names.ts"
 import type { Shape } from "./shapes.ts"
 
-export interface TableDatabase {
+export interface TableDatabase extends StreamShapes {
   /** How the user named it, without secrets. */
   readonly path: string
   readonly dialect: Dialect
-  /** How the labels of a stream become columns. */
-  readonly layoutOf: (stream: string) => Layout
   readonly duckdb: typeof import("@duckdb/node-api")
   /** Runs an operation and maps its errors. Uninterruptible. */
   readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { TimedBlock } from "../contents.ts"
 import { Destination, DestinationError, type SyncMode } from "../Destination.ts"
-import { partLengthsOf, stateReaderOf } from "../manifest.ts"
+import { partLengthsOf, savedStreams, stateReaderOf } from "../manifest.ts"
 import { contentsOf } from "./contents.ts"
 import { openStream } from "./openStream.ts"
 import { rowsOf, samplesIn, type TableContents } from "./TableContents.ts"
@@ -27,13 +27,12 @@ export const destinationOf = (
       ? Effect.fail(new DestinationError({ message: `${database.path} is open for reading only.` }))
       : openStream(database, stream, contents, mode, isResumed)
   return Destination.of({
-    open: (stream, mode, isResumed = false) =>
-      open(stream, samplesIn(database, database.layoutOf(stream)), mode, isResumed),
+    open: (stream, mode, isResumed = false) => open(stream, samplesIn(database, stream), mode, isResumed),
     openTable: (schema, mode, isResumed = false) =>
       open(schema.stream, rowsOf(database, schema), mode, isResumed),
-    streams: () => [...database.manifests.keys()],
+    streams: () => savedStreams(database.manifests.values()),
     partLengths: partLengthsOf(database),
-    states: stateReaderOf(database),
+    states: stateReaderOf({ ...database, name: database.path }),
     contents: (stream, of) => contentsOf(database, stream, of),
     bytes,
     previewCommand

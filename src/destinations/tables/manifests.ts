@@ -2,14 +2,15 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Result, Schema, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
+import { layoutOfKind, type StreamKind } from "../../samples/Layout.ts"
 import { contentsFields } from "../contents.ts"
 import type { DestinationError } from "../Destination.ts"
-import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
+import type { OpenOptions } from "../DestinationKind.ts"
 import { Count, manifestFields } from "../manifest.ts"
 import type { Dialect, RunQuery } from "./Dialect.ts"
 import { OWN_SCHEMA, type Relation } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
-import { hasRows, looksLikeOurs, type Shape, wrongColumns, wrongKeys } from "./shapes.ts"
+import { looksLikeOurs, type Shape, wrongColumns, wrongKeys } from "./shapes.ts"
 
 const tableFields = {
   table: Schema.String,
@@ -34,6 +35,17 @@ const ManifestSchema = Schema.Struct({
 
 /** The saved manifest of a stream. */
 export type Manifest = typeof ManifestSchema.Type
+
+/** The manifest of a stream without a table. */
+export const emptyManifest = (stream: string, kind: StreamKind, table: string): Manifest => ({
+  version: 1,
+  stream,
+  kind,
+  table,
+  hasTable: false,
+  lastMillis: null,
+  isUnique: true
+})
 
 const ManifestJson = Schema.fromJsonString(ManifestSchema)
 
@@ -62,7 +74,7 @@ export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> 
 type Query<E = DestinationError> = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, E>
 
 /** How the manifests are read, and by whom. */
-export interface About extends Pick<OpenOptions, "labelColumns" | "layoutOf" | "path" | "source"> {
+export interface About extends Pick<OpenOptions, "labelColumns" | "path" | "source"> {
   readonly dialect: Dialect
 }
 
@@ -113,23 +125,24 @@ export const readManifest = async (
 /** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */
 const asFound = (about: About, manifest: Manifest, { relations, shapes }: Found): Manifest => {
   const { folded } = about.dialect
-  const layout = layoutIn(about, manifest.stream)
   const shapeOf = (table: string): Shape | undefined =>
     relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
-  const isUsable = (table: string): boolean => {
+  const isUsable = (table: string, kind: StreamKind): boolean => {
     const shape = shapeOf(table)
     if (shape === undefined) return false
-    return (hasRows(shape) ? wrongKeys(shape) : wrongColumns(shape, layout)).length === 0
+    const wrong =
+      kind === "table" ? wrongKeys(shape) : wrongColumns(shape, layoutOfKind(kind, about.labelColumns))
+    return wrong.length === 0
   }
-  const { hasTable, next, refreshRows, table } = manifest
-  if (next !== undefined && !isUsable(next.table)) {
+  const { hasTable, kind, next, nextKind = kind, refreshRows, table } = manifest
+  if (next !== undefined && !isUsable(next.table, nextKind)) {
     const left = shapeOf(next.table)
     return {
-      ...Struct.omit(manifest, ["next", "refreshState"]),
+      ...Struct.omit(manifest, ["next", "nextKind", "refreshState"]),
       ...(left !== undefined && looksLikeOurs(left) ? { orphan: next.table } : {})
     }
   }
-  return refreshRows === undefined || (hasTable && isUsable(table))
+  return refreshRows === undefined || (hasTable && isUsable(table, kind))
     ? manifest
     : Struct.omit(manifest, ["refreshRows", "refreshState"])
 }

@@ -27,7 +27,7 @@ export const openStream = Effect.fnUntraced(function* <Block extends TimedBlock>
   isResumed: boolean
 ) {
   const connection = yield* open.connect
-  let manifest = yield* manifestOf(open, stream, mode, contents.wrong)
+  let manifest = yield* manifestOf(open, stream, mode, contents)
   if (mode !== "full_refresh_overwrite" || manifest.orphan !== manifest.table) {
     manifest = yield* removeOrphan(open, connection, manifest)
   }
@@ -40,7 +40,7 @@ export const openStream = Effect.fnUntraced(function* <Block extends TimedBlock>
     )
   }
   const limits = { millis: PENDING_MILLIS, bytes: yield* open.stagedBytes }
-  return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
+  return yield* openWriter({ manifest, kind: contents.kind, mode, isResumed, limits }, (resumesRefresh) =>
     openBackend(open, connection, contents, manifest, mode, resumesRefresh)
   )
 })
@@ -138,7 +138,10 @@ const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock>(
       await staging.grow(run, target, targetColumns)
       if (!isUnique && !isNumbered && dialect.numberRows !== undefined) await run(dialect.numberRows(target))
       const count = await insert(run, parts)
-      const rest = { ...Struct.omit(manifest, ["next", "refreshRows", "state", "refreshState"]), ...states }
+      const rest = {
+        ...Struct.omit(manifest, ["next", "nextKind", "refreshRows", "state", "refreshState"]),
+        ...states
+      }
       if (!isOverwrite) {
         return {
           ...rest,

@@ -24,10 +24,6 @@ export const wrongColumns = ({ wrong }: Shape, { rest }: Pick<Layout, "rest">): 
 export const wrongKeys = ({ wrong }: Shape): ReadonlyArray<string> =>
   wrong.filter((name) => name === RECORD_ID || name === "time")
 
-/** Whether a table has rows that are not samples. */
-export const hasRows = ({ names }: Shape): boolean =>
-  names.includes(RECORD_ID) && !names.includes("histogram")
-
 /** The types of all of our own columns, whatever the layout. */
 export const typesOfAll = <A>(typesOf: (rest: Layout["rest"]) => Iterable<readonly [string, A]>) => {
   const types = new Map(rests.flatMap((rest) => [...typesOf(rest)]))

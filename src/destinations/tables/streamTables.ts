@@ -1,11 +1,12 @@
 /** The tables of the streams of an open database. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
-import type { Layout } from "../../samples/Layout.ts"
+import type { Layout, StreamKind } from "../../samples/Layout.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
+import { refuseKind } from "../manifest.ts"
 import type { Run } from "./Dialect.ts"
-import type { Manifest } from "./manifests.ts"
+import { emptyManifest, type Manifest } from "./manifests.ts"
 import { quoteName } from "./quoteSql.ts"
 import { looksLikeOurs, type Shape } from "./shapes.ts"
 import type { TableDatabase } from "./TableDatabase.ts"
@@ -21,7 +22,10 @@ export const manifestOf = Effect.fnUntraced(function* (
   open: TableDatabase,
   stream: string,
   mode: SyncMode,
-  wrongIn: (shape: Shape) => ReadonlyArray<string>
+  {
+    kind,
+    wrong: wrongIn
+  }: { readonly kind: StreamKind; readonly wrong: (shape: Shape) => ReadonlyArray<string> }
 ) {
   const { folded, place, streamsName } = open.dialect
   const table = tableOf(open, stream)
@@ -30,7 +34,7 @@ export const manifestOf = Effect.fnUntraced(function* (
   const found = open.relations.get(folded(table))
   const shape = yield* open.shapeOf(table)
   const isForeign = found === "view" || (shape !== undefined && !looksLikeOurs(shape))
-  const none: Manifest = { version: 1, stream, table, hasTable: false, lastMillis: null, isUnique: true }
+  const none = emptyManifest(stream, kind, table)
   const known = open.manifests.get(stream) ?? none
   const refuse = (why: string) => new DestinationError({ message: `${open.path} ${why}` })
   const again = `--full-refresh --select ${shellQuote(stream)}`
@@ -42,6 +46,7 @@ export const manifestOf = Effect.fnUntraced(function* (
       `has a ${found ?? "table"} ${quoteName(table)} that was not created by source-prometheus. Rename it${isOwn ? `, and read the stream again with ${again}` : ""}, or choose another ${place}.`
     )
   }
+  if (!isDamaged) yield* refuseKind(open.path, known, kind, mode)
   const problem = isDamaged
     ? `is damaged: ${streamsName} has an entry of ${stream} that this program has not written.`
     : problemOf(open, known, shape, wrongIn)

@@ -7,7 +7,6 @@ import { Effect, Option } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { sharedLayer } from "../../../src/destinations/ducklake/DuckLake.ts"
 import { SharedDestination } from "../../../src/destinations/SharedDestination.ts"
-import { layoutOfGroup } from "../../../src/samples/Layout.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { choices } from "../../choices.ts"
 import { runs } from "../../support/runs.ts"
@@ -15,6 +14,7 @@ import { environmentOf } from "../../support/s3.ts"
 import { S3_DATA, S3_ENDPOINT } from "../../support/s3Setup.ts"
 import { loadedTime, put, start, temporaryFolder } from "../drive.ts"
 import { postgresLake } from "../lakes.ts"
+import { refuseParts } from "../scenarios.ts"
 import {
   alone,
   filesIn,
@@ -72,8 +72,9 @@ describe("parts in a DuckLake", () => {
           assert.isTrue(yield* write(partOf(10, 19), [points({ job: "a" }, 10, 19), points({}, 10, 19)]))
           assert.isTrue(yield* write(partOf(10, 29, true), [points({ job: "a" }, 10, 29, "7")]))
         }),
-        { layoutOf: () => layoutOfGroup }
+        { kindOf: () => "group" }
       )
+      yield* share(folder, refuseParts)
       const rows = yield* Effect.promise(() =>
         postgresLake.query(folder, [
           "SELECT metric, labels::VARCHAR, value, count(*)::INTEGER AS rows FROM lake.main.up GROUP BY ALL ORDER BY rows"
@@ -102,7 +103,7 @@ describe("parts in a DuckLake", () => {
           ]
           assert.isTrue(yield* write(partOf(10, 29, true), again))
           const { bytes, previewCommand, states, streams } = yield* SharedDestination
-          assert.deepStrictEqual(yield* streams, ["up"])
+          assert.deepStrictEqual([...(yield* streams).keys()], ["up"])
           assert.isAbove(yield* bytes, 0)
           assert.match(previewCommand("up"), /^duckdb -c .*ducklake:postgres:dbname=.*FROM lake\."?up"?/)
           const state = Option.getOrThrow(yield* states.load("up"))

@@ -254,7 +254,7 @@ describe("a bucket", () => {
         readOnly: true
       }).pipe(Layer.provide(withInputs((operation) => requests.push(operation))))
       Object.assign(process.env, environmentOf(process.env[S3_ENDPOINT]!))
-      const streams = Effect.map(Destination, ({ streams }) => streams())
+      const streams = Effect.map(Destination, ({ streams }) => [...streams().keys()])
       const read = streams.pipe(Effect.provide(readOnly), Effect.provide(NodeServices.layer))
       assert.deepStrictEqual(yield* read, [])
       assert.deepStrictEqual(yield* use(folder, streams), [])

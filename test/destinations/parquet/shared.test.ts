@@ -11,6 +11,7 @@ describe("parts in a folder of Parquet files", () => {
       hasOwnNames({
         version: 3,
         stream: "up",
+        kind: "metric",
         files: [{ ...file, ...more }],
         nextPart: 2,
         columns: [],

@@ -144,7 +144,7 @@ describe("a schema of PostgreSQL", () => {
   it.live("shows a dry run what there is, and creates nothing", () =>
     Effect.gen(function* () {
       const server = yield* Postgres.make()
-      const streams = Effect.map(Destination, ({ streams }) => streams())
+      const streams = Effect.map(Destination, ({ streams }) => [...streams().keys()])
       assert.deepStrictEqual(yield* use(server, streams, { readOnly: true }), [])
       assert.deepStrictEqual(
         yield* rowsOf(server, "SELECT nspname FROM pg_namespace WHERE nspname = 'prometheus'"),

@@ -5,7 +5,6 @@ import { Effect, Exit, Option, Scope } from "effect"
 import type { Destination } from "../../../src/destinations/Destination.ts"
 import { layer, sharedLayer } from "../../../src/destinations/postgres/PostgresSchema.ts"
 import { SharedDestination } from "../../../src/destinations/SharedDestination.ts"
-import { layoutOfGroup } from "../../../src/samples/Layout.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import type { PartResult } from "../../../src/sync/partState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
@@ -13,6 +12,7 @@ import { choices } from "../../choices.ts"
 import * as Postgres from "../../support/postgres.ts"
 import { runs } from "../../support/runs.ts"
 import { floats, loadedTime, put, seriesOf, start } from "../drive.ts"
+import { refuseParts } from "../scenarios.ts"
 import { sharedRuns } from "./sharedRuns.ts"
 
 const MINUTE = 60_000
@@ -118,9 +118,10 @@ describe("a schema of PostgreSQL that several processes write", () => {
         assert.isTrue(yield* write(partOf(10, 19), [pointsOf({ job: "a" }, 10, 19), pointsOf({}, 10, 19)]))
         assert.isTrue(yield* write(partOf(10, 29, true), [pointsOf({ job: "a" }, 10, 29, "7")]))
       }).pipe(
-        Effect.provide(sharedLayer({ ...optionsOf(server), layoutOf: () => layoutOfGroup })),
+        Effect.provide(sharedLayer({ ...optionsOf(server), kindOf: () => "group" })),
         Effect.provide(NodeServices.layer)
       )
+      yield* share(server, refuseParts)
       assert.deepStrictEqual<unknown>(
         yield* rowsOf(
           server,
@@ -151,7 +152,7 @@ describe("a schema of PostgreSQL that several processes write", () => {
           assert.strictEqual(yield* places, before)
           assert.isTrue(yield* write(partOf(5, 14, true), [pointsOf({ job: "a" }, 7, 14, "2")]))
           const { bytes, previewCommand, states, streams } = yield* SharedDestination
-          assert.deepStrictEqual(yield* streams, ["up"])
+          assert.deepStrictEqual([...(yield* streams).keys()], ["up"])
           assert.isAbove(yield* bytes, 0)
           assert.match(previewCommand("up"), /^psql -d .*"prometheus"\."up"/)
           const state = Option.getOrThrow(yield* states.load("up"))

@@ -1,0 +1,68 @@
+/** How the server is read, and what is accepted from it. */
+import * as kind from "../kinds.ts"
+import { ONE_DAY } from "./durations.ts"
+
+/** Load, retries and limits, and incomplete or damaged data. */
+export const tuningKeys = {
+  concurrency: kind.integer({
+    title: "Concurrency",
+    group: "tuning",
+    description: "Number of queries to run on the server at the same time.",
+    examples: [4],
+    default: 4,
+    min: 1,
+    max: 64
+  }),
+  request_timeout: kind.seconds({
+    title: "Request timeout",
+    group: "tuning",
+    description: "Seconds to wait for a response to start, or to continue, before the request is retried.",
+    examples: [120],
+    default: 120,
+    min: 1,
+    max: ONE_DAY
+  }),
+  max_retries: kind.integer({
+    title: "Retries",
+    group: "tuning",
+    description: "Number of times to retry a request that failed for a temporary reason.",
+    examples: [5],
+    default: 5,
+    min: 0,
+    max: 20
+  }),
+  compression: kind.choice(["none", "gzip"], {
+    title: "Compression",
+    group: "tuning",
+    description:
+      "gzip saves bandwidth on a slow network. none saves the server CPU time and is faster on a local network.",
+    default: "none"
+  }),
+  partial_data: kind.choice(["fail", "accept"], {
+    title: "Partial data",
+    group: "tuning",
+    description:
+      "What to do when the server warns that a response may lack data, as Thanos does when a store is unavailable. fail: the stream fails, and the next sync reads the data again. accept: the data is replicated, and a warning is logged.",
+    default: "fail"
+  }),
+  damaged_data: kind.choice(["fail", "skip"], {
+    title: "Damaged data",
+    group: "tuning",
+    description:
+      "What to do when the server cannot return some points although it returns those around them, because part of its own data is damaged. Everything else is replicated in both cases. fail: the stream fails, and the next sync tries these points again. skip: a warning names the points, and later syncs do not try them again.",
+    default: "fail",
+    flag: {
+      name: "damaged-data",
+      metavar: "fail|skip",
+      description:
+        "What to do about points that the server cannot return because its data is damaged (default: fail)"
+    }
+  }),
+  max_source_resolution: kind.choice(["raw", "auto", "5m", "1h"], {
+    title: "Resolution of Thanos",
+    group: "tuning",
+    description:
+      "Which blocks of Thanos may be read. raw: only samples as they were scraped. auto, 5m, 1h: downsampled ones too, as coarse as that, where Thanos keeps raw samples for a shorter time. Other servers ignore it.",
+    default: "raw"
+  })
+}
