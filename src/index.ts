@@ -25,7 +25,7 @@ export {
   PrometheusError,
   type Reason
 } from "./prometheus/PrometheusError.ts"
-export type { RangeQuery, TimeRange } from "./prometheus/RangeQuery.ts"
+export type { RangeQuery, RemoteReadQuery, ResponseForm, TimeRange } from "./prometheus/RangeQuery.ts"
 export { tableSchemas } from "./prometheus/tables/schemas.ts"
 export type { Expression } from "./promql/Expression.ts"
 export type { Matcher } from "./promql/Matcher.ts"

@@ -8,6 +8,9 @@ import { Effect, Layer, Logger, Stream } from "effect"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
 import type { ResponseForm } from "../../src/prometheus/RangeQuery.ts"
+import { FrameReader } from "../../src/prometheus/remoteRead/FrameReader.ts"
+import { ProtobufReader } from "../../src/prometheus/remoteRead/ProtobufReader.ts"
+import { readRequest } from "../../src/prometheus/remoteRead/readRequest.ts"
 import { hasLabel } from "../../src/promql/Matcher.ts"
 import { type Histogram, textAt } from "../../src/samples/Sample.ts"
 import { Choices } from "../choices.ts"
@@ -81,6 +84,26 @@ const asWritten = ({ buckets = [], count, sum }: ApiHistogram): Histogram => ({
   count,
   sum,
   buckets: buckets.map(([boundaries, lower, upper, count]) => ({ boundaries, lower, upper, count }))
+})
+
+/** The encodings of the chunks that a server sends. */
+const encodingsOf = Effect.fnUntraced(function* (server: RealServer, startMillis: number, endMillis: number) {
+  const request = readRequest({ matchers: [hasLabel("__name__")], startMillis, endMillis }, ["chunks"])
+  const bytes = yield* Effect.promise(async () => {
+    const response = await fetch(`${server.baseUrl}/api/v1/read`, { method: "POST", body: request })
+    return response.bytes()
+  })
+  const encodings = new Set<number>()
+  /** Reads the messages in a field, and the encoding of a chunk. */
+  const visit = (message: ProtobufReader, [inner, ...rest]: ReadonlyArray<number>): void => {
+    for (let field = message.next(); field !== 0; field = message.next()) {
+      if (field === inner) visit(message.message(), rest)
+      else if (inner === undefined && field === 3) encodings.add(message.int64())
+      else message.skip()
+    }
+  }
+  for (const frame of new FrameReader().push(bytes)) visit(new ProtobufReader(frame), [1, 2])
+  return [...encodings].sort()
 })
 
 /** The histograms of a grid of minutes: version 2 mixes those of several series up in the response to a range of samples. */
@@ -305,6 +328,8 @@ describeEachConcurrently(prometheusServers, "remote read of a real $name", ({ ma
       yield* Effect.promise(() => sleep(2500))
       const to = Date.now() - 1000
       const samples = yield* remoteRead(server, from, to)
+      const isNew = flag.includes("xor2")
+      assert.deepStrictEqual(yield* encodingsOf(server, from, to), isNew ? [4, 5, 6] : [1, 2, 3])
       const kinds = [...samples.values()].map((value) => typeof value)
       assert.isAbove(kinds.filter((kind) => kind === "object").length, release === 3 ? 280 : 200)
       assert.isAbove(kinds.filter((kind) => kind === "string").length, 20)
