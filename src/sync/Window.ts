@@ -98,8 +98,8 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
   ).pipe(Stream.onExit((exit) => Scope.close(requested.scope, exit)))
 
 /**
- * The samples of some points and series of a window, in as many requests as necessary. `next` is the part of which the same points are
- * read then.
+ * The samples of some points and series of a window, in as many requests as necessary. After them, the same points of the series of
+ * `next` are read.
  */
 const eventsOf = (window: OpenWindow, range: GridRange, part: SeriesPart, next?: SeriesPart): Events =>
   Stream.suspend(() => {

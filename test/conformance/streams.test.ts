@@ -103,7 +103,7 @@ const catalogOf = (streams: Streams, mode: "full_refresh" | "incremental") => ({
   }))
 })
 
-/** The records of each stream by their keys, each of which occurs once. */
+/** The records of each stream by their keys. Each key occurs once. */
 const byStream = (records: ReadonlyArray<connector.ParsedRecord>) => {
   const streams = new Map<string, Map<string, string>>()
   for (const { data, stream } of records) {

@@ -127,7 +127,7 @@ describe("an expression that fails at some points", () => {
   // The mock evaluates selectors only.
   const queries = [{ name: "q", expression: "m" }]
 
-  /** A read of the query, of which the server refuses some ranges, given in minutes. */
+  /** A read of the query from a server that refuses some ranges, given in minutes. */
   const readOf = (points: number, fails: (first: number, last: number) => boolean) =>
     readAll(incremental("q"), {
       series: gauge("m", points),

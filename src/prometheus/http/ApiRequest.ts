@@ -7,7 +7,7 @@ export interface BinaryExchange {
   readonly headers: Readonly<Record<string, string>> & { readonly "content-type": string }
   /** The types of a response that is a success. */
   readonly accepts: RegExp
-  /** An encoding of the response that whoever reads it decodes. */
+  /** An encoding of the response that its reader decodes. */
   readonly encoding: string
 }
 

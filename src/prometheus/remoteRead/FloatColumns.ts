@@ -1,7 +1,7 @@
 /** Float samples in columns, to which chunks are decoded. */
 import { HIGH } from "./BitReader.ts"
 
-/** Times and values, of which the bits are accessible too: a number may lose those of a NaN. */
+/** Times and values. The bits of the values are accessible too, because a number may lose those of a NaN. */
 export class FloatColumns {
   readonly times: Float64Array
   readonly values: Float64Array

@@ -17,7 +17,7 @@ const COLUMN_SAMPLES = 8192
 /** A block of histograms is complete with so many buckets. */
 const BLOCK_BUCKETS = 20_000
 
-/** The most buckets of a chunk, each of which is an object. Servers begin another chunk long before. */
+/** The most buckets of a chunk. Each is an object. Servers begin another chunk long before. */
 const MAX_CHUNK_BUCKETS = 2_000_000
 
 /** Float samples that are held back: a later chunk may overlap them. */
@@ -81,7 +81,7 @@ export class SampleMerger {
     return blocks
   }
 
-  /** Adds a chunk of floats, which `decode` writes to where it is told; it returns their number. */
+  /** Adds a chunk of floats. `decode` writes them to the place it is given, and returns their number. */
   addFloats(decode: (room: (samples: number) => FloatTarget) => number): void {
     let start = this.next
     const count = decode((samples) => {

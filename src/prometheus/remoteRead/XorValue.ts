@@ -1,4 +1,4 @@
-/** A float that changes from sample to sample, of which chunks store the bits that differ. */
+/** A float that changes from sample to sample. Chunks store the bits that differ. */
 import type { BitReader } from "./BitReader.ts"
 import { damaged } from "./RemoteReadError.ts"
 
