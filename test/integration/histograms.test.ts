@@ -5,6 +5,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
+import { ensureExtensions } from "../support/duckdbExtensions.ts"
 import { iso } from "../support/gauge.ts"
 import type { RealServer } from "../support/RealServer.ts"
 import { CUSTOM_BUCKETS, type NativeHistogram, type RemoteSeriesInput } from "../support/remoteWrite.ts"
@@ -196,6 +197,75 @@ const expected = Effect.fnUntraced(function* (server: RealServer, query: string)
   return values
 })
 
+/** The histograms of a server's response at the points in time, as the struct has them, by time and labels. */
+const histogramsOf = Effect.fnUntraced(function* (server: RealServer, query: string) {
+  const response = (yield* server.get("/api/v1/query_range", {
+    query,
+    start: `${start / 1000}`,
+    end: `${(start + hours * hour) / 1000}`,
+    step: "3600"
+  })) as {
+    readonly data: {
+      readonly result: ReadonlyArray<{
+        readonly metric: Readonly<Record<string, string>>
+        readonly histograms?: ReadonlyArray<
+          readonly [
+            number,
+            {
+              readonly count: string
+              readonly sum: string
+              readonly buckets?: ReadonlyArray<readonly [number, string, string, string]>
+            }
+          ]
+        >
+      }>
+    }
+  }
+  return new Map(
+    response.data.result.flatMap(({ histograms = [], metric }) =>
+      histograms.map(([time, { buckets = [], count, sum }]) => [
+        keyOf(time, metric.job, metric.instance),
+        {
+          count: Number(count),
+          sum: Number(sum),
+          buckets: buckets.map(([boundaries, lower, upper, count]) => ({
+            boundaries,
+            lower: Number(lower),
+            upper: Number(upper),
+            count: Number(count)
+          }))
+        }
+      ])
+    )
+  )
+})
+
+/** A database of another client of DuckDB, after some statements. */
+const openDatabase = Effect.fnUntraced(function* (path: string, statements: ReadonlyArray<string> = []) {
+  const extensions = yield* Effect.promise(ensureExtensions)
+  const instance = yield* Effect.promise(() =>
+    DuckDBInstance.create(path, { extension_directory: extensions })
+  )
+  const connection = yield* Effect.promise(() => instance.connect())
+  const query = (sql: string) =>
+    Effect.promise(async () => (await connection.runAndReadAll(sql)).getRowObjectsJS())
+  for (const sql of statements) yield* query(sql)
+  return {
+    query,
+    close: () => {
+      connection.closeSync()
+      instance.closeSync()
+    }
+  }
+})
+
+const settingsOf = ({ baseUrl }: RealServer) => ({
+  base_url: baseUrl,
+  start_date: iso(start),
+  end_date: iso(start + hours * hour),
+  step: 3600
+})
+
 const keyOf = (seconds: number, job: unknown = "all", instance: unknown = "all") =>
   `${seconds} ${job} ${instance}`
 
@@ -214,23 +284,33 @@ describeEachConcurrently(prometheusServers, "the queries of docs/histograms.md",
       })
       yield* server.remoteWrite(release === 2 ? exponential : [...exponential, ...custom, ...odd])
       const { path } = yield* connector.workspace
-      const settings = {
-        base_url: server.baseUrl,
-        start_date: iso(start),
-        end_date: iso(start + hours * hour),
-        step: 3600
+      writeFileSync(path("config.json"), JSON.stringify(settingsOf(server)))
+      const runTo = (to: string) =>
+        Effect.map(
+          child.run(["run", "--config", "config.json", "--to", to], { cwd: path("") }),
+          ({ code, stderr }) => assert.strictEqual(code, 0, stderr)
+        )
+      const streams = release === 2 ? ["latency"] : ["latency", "request_seconds", "odd"]
+      const views = (from: (stream: string) => string) =>
+        streams.map((stream) => `CREATE VIEW ${stream} AS FROM ${from(stream)}`)
+      yield* runTo("duckdb:data.duckdb")
+      yield* runTo("parquet:files")
+      yield* runTo("ducklake:data.ducklake")
+      const opened = [
+        yield* openDatabase(path("data.duckdb")),
+        yield* openDatabase(
+          ":memory:",
+          views((stream) => `read_parquet('${path("files")}/${stream}/*/*.parquet', union_by_name = true)`)
+        ),
+        yield* openDatabase(":memory:", [
+          "LOAD ducklake",
+          `ATTACH 'ducklake:${path("data.ducklake")}' AS lake (READ_ONLY)`,
+          ...views((stream) => `lake.${stream}`)
+        ])
+      ]
+      for (const { query } of opened) {
+        for (const sql of blocks) if (release === 3 || !sql.includes("request_seconds")) yield* query(sql)
       }
-      writeFileSync(path("config.json"), JSON.stringify(settings))
-      const run = child.run(["run", "--config", "config.json", "--to", "duckdb:data.duckdb"], {
-        cwd: path("")
-      })
-      const first = yield* run
-      assert.strictEqual(first.code, 0, first.stderr)
-      const instance = yield* Effect.promise(() => DuckDBInstance.create(path("data.duckdb")))
-      const connection = yield* Effect.promise(() => instance.connect())
-      const query = (sql: string) =>
-        Effect.promise(async () => (await connection.runAndReadAll(sql)).getRowObjectsJS())
-      for (const sql of blocks) if (release === 3 || !sql.includes("request_seconds")) yield* query(sql)
       const [ofEach] = examples
       const ofOdd = {
         promql: ofEach!.promql.replace("latency", "odd"),
@@ -250,23 +330,68 @@ describeEachConcurrently(prometheusServers, "the queries of docs/histograms.md",
                 ? all
                 : `histogram_quantile(${args}, linear := true) AS value`
             )
-          const rows = yield* query(asked)
           const values = yield* expected(server, promql.replace("0.95", quantile))
-          const what = `${promql} at ${quantile}`
-          assert.isAtLeast(rows.length, 4, what)
-          assert.strictEqual(rows.length, values.size, what)
-          for (const { instance, job, time, value } of rows) {
-            const key = keyOf((time as Date).getTime() / 1000, job, instance)
-            const [found, right] = [value as number, values.get(key)!]
-            assert.isTrue(areClose(found, right), `${what}, ${key}: ${found} instead of ${right}`)
+          for (const [place, { query }] of opened.entries()) {
+            // The structs are the same, so a few quantiles are enough.
+            if (place > 0 && !["0.31", "0.95"].includes(quantile)) continue
+            const rows = yield* query(asked)
+            const what = `${promql} at ${quantile} in place ${place}`
+            assert.isAtLeast(rows.length, 4, what)
+            assert.strictEqual(rows.length, values.size, what)
+            for (const { instance, job, time, value } of rows) {
+              const key = keyOf((time as Date).getTime() / 1000, job, instance)
+              const [found, right] = [value as number, values.get(key)!]
+              assert.isTrue(areClose(found, right), `${what}, ${key}: ${found} instead of ${right}`)
+            }
           }
         }
       }
       // The macros stay in the file, and the next run opens it.
-      connection.closeSync()
-      instance.closeSync()
-      const again = yield* run
-      assert.strictEqual(again.code, 0, again.stderr)
+      for (const { close } of opened) close()
+      yield* runTo("duckdb:data.duckdb")
+    })
+  )
+
+  it.effect("find the histograms of queries and of a group as the same structs, equal to the server's", () =>
+    Effect.gen(function* () {
+      const server = yield* make({
+        remoteWriteReceiver: true,
+        flags: ["--enable-feature=native-histograms"]
+      })
+      yield* server.remoteWrite(exponential)
+      const { path } = yield* connector.workspace
+      const queries = [
+        { name: "growth", expression: "rate(latency[1h])" },
+        { name: "summed", expression: "sum by (job) (latency)" }
+      ]
+      const groups = [{ name: "grouped", metrics: { include: ["lat*"] } }]
+      writeFileSync(path("config.json"), JSON.stringify({ ...settingsOf(server), queries, groups }))
+      const { code, stderr } = yield* child.run(
+        ["run", "--config", "config.json", "--to", "duckdb:data.duckdb"],
+        { cwd: path("") }
+      )
+      assert.strictEqual(code, 0, stderr)
+      const { close, query } = yield* openDatabase(path("data.duckdb"))
+      for (const { expression, name } of [...queries, { name: "grouped", expression: "latency" }]) {
+        const labels = name === "grouped" ? "labels->>'job' AS job, labels->>'instance' AS instance" : "*"
+        const rows = yield* query(
+          `SELECT time, histogram, ${labels} FROM ${name} WHERE histogram IS NOT NULL`
+        )
+        const wanted = yield* histogramsOf(server, expression)
+        assert.isAtLeast(rows.length, 10, name)
+        assert.strictEqual(rows.length, wanted.size, name)
+        for (const { histogram, instance, job, time } of rows) {
+          const key = keyOf((time as Date).getTime() / 1000, job, instance ?? undefined)
+          assert.deepStrictEqual(histogram, wanted.get(key), `${name}, ${key}`)
+        }
+      }
+      const types = yield* query(
+        [...queries, ...groups]
+          .map(({ name }) => `SELECT DISTINCT typeof(histogram) AS type FROM ${name}`)
+          .join(" UNION ")
+      )
+      assert.lengthOf(types, 1)
+      close()
     })
   )
 })

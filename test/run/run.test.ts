@@ -520,7 +520,8 @@ describe("a destination that was filled before", () => {
     Effect.gen(function* () {
       const states = { all: stateOf(0, 300, { selector: "x*, but not xy" }) }
       const config = { groups: [{ name: "all", metrics: { include: ["a", "b"], exclude: ["c"] } }] }
-      const { exit, logs } = yield* runOf({ series, points: 600, states, config })
+      const kinds = { all: "group" } as const
+      const { exit, logs } = yield* runOf({ series, points: 600, states, config }, undefined, { kinds })
       yield* exit
       assert.match(
         logs.join("\n"),
