@@ -14,7 +14,7 @@ const roundingErrors =
   "2243223233433343333333444455435422322333324422333243223333543344"
 
 /** The bounds from 1 on, below 2. */
-const bounds = (() => {
+const makeBounds = (): Float64Array => {
   const bounds = new Float64Array(256)
   // 2^(1/256) and its powers, exactly enough to be rounded correctly.
   const precision = 200n
@@ -28,7 +28,10 @@ const bounds = (() => {
     power = (power * root) >> precision
   }
   return bounds
-})()
+}
+
+/** Made for the first histogram: no start of the program waits for it. */
+let bounds: Float64Array | undefined
 
 function squareRoot(square: bigint): bigint {
   let root = 1n << BigInt((square.toString(2).length + 1) >> 1)
@@ -46,6 +49,7 @@ export const exponentialBound = (index: number, schema: number): number => {
     const exponent = index * 2 ** -schema
     return exponent === 1024 ? Number.MAX_VALUE : 2 ** exponent
   }
+  bounds ??= makeBounds()
   const fraction = bounds[(index & ((1 << schema) - 1)) << (MAX_SCHEMA - schema)]!
   const exponent = index >> schema
   if (fraction === 1 && exponent === 1024) return Number.MAX_VALUE
