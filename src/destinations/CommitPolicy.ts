@@ -38,7 +38,7 @@ export interface Backend<Manifest extends StreamManifest, Block = SampleBlock> {
 export interface Opening<Manifest extends StreamManifest> {
   /** The manifest of the stream, as it was opened. */
   readonly manifest: Manifest
-  /** What the rows are. Only in overwrite mode, those of the manifest may be something else. */
+  /** The kind of the rows to write. Only in overwrite mode may the manifest have another one. */
   readonly kind: StreamKind
   readonly mode: SyncMode
   /** Whether the read resumes the state of the destination for this mode. */

@@ -12,7 +12,7 @@ export interface StreamManifest {
   readonly stream: string
   /** What its rows are. */
   readonly kind: StreamKind
-  /** What the rows of a full refresh are that is not complete, in overwrite mode. */
+  /** The kind of the rows of an unfinished full refresh in overwrite mode. */
   readonly nextKind?: StreamKind
   /** The saved state that incremental syncs resume. */
   readonly state?: unknown
@@ -72,7 +72,7 @@ export const partLengthsOf =
       )
     )
 
-/** Why a run must not write streams of a kind to a stream in this mode; undefined if it may. */
+/** Why a run must not write rows of a kind to a stream in this mode; undefined if it may. */
 export const refusalOfKind = (
   name: string,
   { kind: saved, stream }: Pick<StreamManifest, "kind" | "stream">,
@@ -94,7 +94,7 @@ export const refuseKind = (
     return refusal === undefined ? Effect.void : new DestinationError({ message: refusal })
   })
 
-/** Options to open streams as what they are, whatever a run reads. */
+/** Options that open each stream as its saved kind, whatever a run reads. */
 export const asSaved = (
   options: OpenOptions,
   manifests: ReadonlyArray<Pick<StreamManifest, "kind" | "stream">>
@@ -110,6 +110,12 @@ export const savedStreams = (manifests: Iterable<StreamManifest>): ReadonlyMap<s
       stream,
       { kind, state: stateIn(stream, state) ?? stateIn(stream, refreshState) }
     ])
+  )
+
+/** The same for a destination that several processes write. They drop a full refresh that is not complete. */
+export const sharedStreams = (manifests: Iterable<StreamManifest>): ReadonlyMap<string, SavedStream> =>
+  new Map(
+    Array.from(manifests, ({ kind, state, stream }) => [stream, { kind, state: stateIn(stream, state) }])
   )
 
 const stateIn = (stream: string, state: unknown): StreamState | undefined =>

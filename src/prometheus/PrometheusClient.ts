@@ -49,8 +49,8 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry, but for `backend` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`: only their
- * reader knows how much of the response it has used.
+ * All methods retry except `backend` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`, because only
+ * their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -107,8 +107,10 @@ export class PrometheusClient extends Context.Service<
       query: RangeQuery
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
     /**
-     * Sends a remote read: every stored sample in the range, both ends included, once, series after series, each in the order of
-     * time. Stale markers are left out. The matchers are all that selects. Otherwise as `queryRange`.
+     * Sends a remote read (`/api/v1/read`). The blocks have every stored sample of the range, both ends included, exactly once:
+     * series after series, in the order of time, without stale markers. Only `query.matchers` select series; the configured
+     * `selector` is not added. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
+     * unsupported encoding. Otherwise like `queryRange`.
      */
     readonly remoteRead: (
       query: RemoteReadQuery

@@ -21,8 +21,8 @@ export interface ErrorPolicy {
   readonly splitBy?: "time" | "series"
   /** Whether the server may refuse these points because its own data is damaged: the others can then still be read. */
   readonly mayBeDamage?: boolean
-  /** Whether it is certain points that fail, and not the size of the request: the points before the first one can be read. */
-  readonly isOfPoints?: boolean
+  /** Whether the request fails because of some of its points, not its size. The points before the first of them can be read. */
+  readonly failsAtPoints?: boolean
   /** What fails after all retries and splits. */
   readonly onExhausted: "stream" | "sync"
   readonly attribution: ErrorAttribution
@@ -95,13 +95,14 @@ const policies = tableOf({
   /** The server has no remote read, or hides it. Its query API may still respond. */
   NoRemoteRead: {
     ...failsStream,
-    advice: "Read with the query API instead: the server, or a proxy in front of it, has no /api/v1/read."
+    advice:
+      "Read with the query API instead: the server, or a proxy in front of it, does not offer /api/v1/read or does not allow it."
   },
   /** The server may be able to send samples instead of these chunks. */
   UnknownEncoding: {
     ...failsStream,
     advice:
-      "Read with the query API instead, and please report this with the server's name and version: it stores samples in a way that is not known here."
+      "Read with the query API instead, and please report this with the server's name and version: it sent an encoding that this version does not support."
   },
   /** Metrics and queries can still be read. */
   UnlistedGroup: {
@@ -214,11 +215,11 @@ const policies = tableOf({
     ...failsStream,
     advice: "Check selector, and whether this server supports the syntax."
   },
-  /** The expression of a query is valid, and has no value at some points. */
+  /** A valid expression that cannot be evaluated at some points. */
   FailedExpression: {
     ...splits,
     splitBy: "time",
-    isOfPoints: true,
+    failsAtPoints: true,
     advice: "Correct the expression."
   },
   Refused: {

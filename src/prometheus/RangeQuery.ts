@@ -18,11 +18,15 @@ export interface RangeQuery extends TimeRange {
   readonly series?: SeriesCache
 }
 
-/** A form of the response to a remote read: all samples in one message, or the server's chunks, one series after the other. */
+/**
+ * A form of the response to a remote read. `samples`: one message that is held in memory, at most 128 MiB, or 256 MiB
+ * decompressed. `chunks`: the server's chunks, streamed.
+ */
 export type ResponseForm = "samples" | "chunks"
 
 /** A remote read: the stored samples of some series in a range of time. */
 export interface RemoteReadQuery extends TimeRange {
+  /** A series must match all of them. */
   readonly matchers: ReadonlyArray<Matcher>
   /** The series of earlier responses to the same query. */
   readonly series?: SeriesCache

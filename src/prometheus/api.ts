@@ -168,7 +168,7 @@ export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness
     }
   )
 
-/** The server lives, but has no remote read, or hides it. VictoriaMetrics refuses all that it does not know with 400. */
+/** The server responds, but has no remote read or does not allow it. VictoriaMetrics returns 400 for unknown paths. */
 const readStatuses: ApiRequest["statusReasons"] = {
   400: "NoRemoteRead",
   403: "NoRemoteRead",

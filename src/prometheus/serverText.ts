@@ -105,7 +105,8 @@ export const withoutQuotes = (text: string): string =>
     .replaceAll('\\"', "'")
     .replace(/"[^"]*"/g, '""')
     .replace(/`[^`]*`/g, "``")
-    .replace(/\{[^{}]*\}/g, "{}")
+    // A series: its name and labels. The look-behind keeps this linear.
+    .replace(/(?:(?<![\w:.])[\w:.]+)?\{[^{}]*\}/g, "{}")
 
 /** The title of a web page; empty if it has none. */
 const titleOf = (page: string): string => {

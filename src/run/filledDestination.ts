@@ -40,7 +40,7 @@ export const fitSettings = Effect.fnUntraced(function* (
     })
   )
   const general = only(selected, (name) => ownStepOf(settings, name) === undefined)
-  /** With the streams of earlier runs that had the step of their run, which those of tables have not. */
+  /** Also the streams of earlier runs that had the step of their run. Tables have no step. */
   const all: States = new Map([
     ...Array.from(saved).flatMap(([name, { kind, state }]) =>
       state === undefined || state.own_step === true || kind === "table" || selected.has(name)
@@ -146,7 +146,7 @@ const differences = (
     found.length === 0
       ? []
       : [
-          `${now}, but ${listNames(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The existing rows stay unchanged, and only new rows follow the present choice. For the same choice in all rows, run with --full-refresh or into another destination."}`
+          `${now}, but ${listNames(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The existing rows stay unchanged, and only new rows use the present setting. To use it for all rows, run with --full-refresh or into another destination."}`
         ]
   const isGroup = (name: string) => definitionOf(settings, name)._tag === "Group"
   /** Each choice of the present settings, with the streams that were filled with another one. */

@@ -11,19 +11,22 @@ import { curveLimits, StreamTally } from "./StreamTally.ts"
 
 export type EventOf<Tag extends ReadEvent["_tag"]> = Extract<ReadEvent, { readonly _tag: Tag }>
 
+/**
+ * `committed`: all samples written so far are part of the destination, now or soon. `pending`: a later checkpoint commits them.
+ * `discarded`: another process has written the same ones.
+ */
+export type CommitOutcome = "committed" | "pending" | "discarded"
+
 /** Writes one stream of a run. */
 export interface StreamSink {
   /** Appends samples, which the caller may recycle afterwards. */
   readonly write: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
   /** The same for the rows of a table. Only the sink of a table has it. */
   readonly writeRows?: (blocks: ReadonlyArray<RowBlock>) => Effect.Effect<void, DestinationError>
-  /**
-   * Handles a checkpoint. `committed`: all samples written so far are part of the destination, now or soon. `pending`: a later
-   * checkpoint commits them. `discarded`: another process has written the same ones.
-   */
-  readonly checkpoint: (
-    event: EventOf<"Checkpoint">
-  ) => Effect.Effect<"committed" | "pending" | "discarded", DestinationError>
+  /** Handles a checkpoint. */
+  readonly checkpoint: (event: EventOf<"Checkpoint">) => Effect.Effect<CommitOutcome, DestinationError>
+  /** Commits what a later checkpoint would have committed, in a stream that fails. Without it, nothing ever is `pending`. */
+  readonly commitPending?: Effect.Effect<CommitOutcome, DestinationError>
   /** Ends a stream that was read completely. `committed` are the rows of this run. */
   readonly complete: (committed: Contents) => Effect.Effect<void, DestinationError>
 }
@@ -117,6 +120,15 @@ export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R
   let completing: Fiber.Fiber<void, DestinationError> | undefined
   const completed = Effect.suspend(() => (completing === undefined ? Effect.void : Fiber.join(completing)))
 
+  /** Counts the rows of a stream that are committed now. */
+  const count = ({ tally }: OpenStream, outcome: CommitOutcome) => {
+    if (outcome === "committed") {
+      const rows = tally.commit()
+      saved.rows += rows
+      if (rows > 0) saved.streams.add(tally.stream.name)
+    } else if (outcome === "discarded") tally.discard()
+  }
+
   const onOpen = Effect.fnUntraced(function* (
     event: Exclude<ReadEvent, EventOf<"Started">>,
     stream: OpenStream
@@ -145,12 +157,7 @@ export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R
         )
       }
       case "Checkpoint": {
-        const outcome = yield* sink.checkpoint(event)
-        if (outcome === "committed") {
-          const rows = tally.commit()
-          saved.rows += rows
-          if (rows > 0) saved.streams.add(name)
-        } else if (outcome === "discarded") tally.discard()
+        count(stream, yield* sink.checkpoint(event))
         return yield* progress.committed(name, event.points)
       }
       case "Completed":
@@ -162,6 +169,10 @@ export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R
         )
         return
       case "Failed":
+        // Later runs would fail at the same point.
+        if (event.error.policy.failsAtPoints && sink.commitPending !== undefined) {
+          count(stream, yield* sink.commitPending)
+        }
         return yield* end(stream, event.error.message)
     }
   })

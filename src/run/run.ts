@@ -111,7 +111,7 @@ export const warnOfGone = Effect.fnUntraced(function* (
   const groups = absent.filter(([name, { kind }]) => kind === "group" && isDefined(name, kind))
   if (groups.length > 0) {
     yield* Effect.logWarning(
-      `${destinationName} has ${pluralize(groups.length, "group")} without any metric that the server has in the range: ${list(groups.map(([name]) => name))}. The metrics were removed or renamed, or the data has expired. Existing rows stay.`
+      `${destinationName} has ${pluralize(groups.length, "group")} whose metrics the server does not have in the range any more: ${list(groups.map(([name]) => name))}. The metrics were removed or renamed, or the data has expired. Existing rows stay.`
     )
   }
   const undefinedOnes = absent.filter(([name, { kind }]) => kind !== "metric" && !isDefined(name, kind))

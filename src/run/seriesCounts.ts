@@ -60,7 +60,7 @@ export const seriesCounts = Effect.fnUntraced(function* (
 interface Counted {
   readonly times: ReadonlyArray<number>
   readonly counts: ReadonlyArray<number>
-  /** Why an expression has no result at the next point. Later points are not counted. */
+  /** Why the expression fails at the next point. Later points are not counted. */
   readonly failure?: PrometheusError
 }
 
@@ -71,7 +71,7 @@ const countResults = (
 ): Effect.Effect<Counted, PrometheusError, ConnectorConfig | PrometheusClient> =>
   Effect.catchIf(
     countSeries(query.name, query, range),
-    ({ policy }) => policy.isOfPoints === true,
+    ({ policy }) => policy.failsAtPoints === true,
     (error) =>
       Effect.gen(function* () {
         if (pointCount(range) === 1) {
@@ -237,19 +237,26 @@ export const serverRows = Effect.fnUntraced(function* (
   return sumOf(windows)
 })
 
-/** Counts in one query. If the server refuses, the range is split in halves. */
+/**
+ * Counts in one query. If the server refuses, the range is split in halves. Fails if the expression of a query fails at a point,
+ * since the rows after it cannot be counted.
+ */
 const count = (
   metric: string,
   range: GridRange
 ): Effect.Effect<Contents, PrometheusError, ConnectorConfig | PrometheusClient> =>
   seriesCounts(metric, range).pipe(
-    Effect.map(({ counts, times }) => ({
-      rows: counts.reduce((sum, count) => sum + count, 0),
-      firstMillis: times[counts.findIndex((count) => count > 0)] ?? null,
-      lastMillis: times[counts.findLastIndex((count) => count > 0)] ?? null
-    })),
+    Effect.flatMap(({ counts, failure, times }) =>
+      failure === undefined
+        ? Effect.succeed({
+            rows: counts.reduce((sum, count) => sum + count, 0),
+            firstMillis: times[counts.findIndex((count) => count > 0)] ?? null,
+            lastMillis: times[counts.findLastIndex((count) => count > 0)] ?? null
+          })
+        : Effect.fail(failure)
+    ),
     Effect.catchIf(
-      ({ policy }) => policy.action === "split" && pointCount(range) > 1,
+      ({ policy }) => policy.action === "split" && policy.failsAtPoints !== true && pointCount(range) > 1,
       () =>
         Effect.map(
           Effect.forEach(halve(range), (half) => count(metric, half)),

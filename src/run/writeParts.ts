@@ -21,6 +21,12 @@ const COMMIT_SAMPLES = 50_000_000
 /** A part with more holes is not committed, because a state lists all of them. */
 const MAX_HOLES = 1000
 
+/** The sink of the parts of a stream. */
+export interface PartSink extends StreamSink {
+  /** Commits the points of a part that are complete, although it cannot be read to its end. */
+  readonly commitPending: NonNullable<StreamSink["commitPending"]>
+}
+
 /** Writes the parts of one stream, which must be read in the same order. */
 export const openParts = Effect.fnUntraced(function* (stream: string, parts: ReadonlyArray<SyncPart>) {
   const shared = yield* SharedDestination
@@ -29,6 +35,8 @@ export const openParts = Effect.fnUntraced(function* (stream: string, parts: Rea
   /** The first point that is not committed. */
   let from = parts[0]?.range.firstMillis ?? 0
   let samples = 0
+  /** The last checkpoint, if it is not committed and nothing was written after it. */
+  let pending: EventOf<"Checkpoint"> | undefined
   let open: { readonly scope: Scope.Closeable; readonly writer: PartWriter } | undefined
 
   const opened = Effect.suspend(() =>
@@ -56,12 +64,18 @@ export const openParts = Effect.fnUntraced(function* (stream: string, parts: Rea
     return "discarded"
   })
 
-  const checkpoint = Effect.fnUntraced(function* ({ holes: all, lastMillis }: EventOf<"Checkpoint">) {
+  /** Commits the points up to a checkpoint, if the part ends there, or if it must not wait for that. */
+  const checkpoint = Effect.fnUntraced(function* (event: EventOf<"Checkpoint">, mustCommit: boolean) {
     const part = parts[index]
     if (part === undefined) return "pending"
+    const { holes: all, lastMillis } = event
     const { details, grid, isReread, lookbackMillis, range } = part
     const isEnd = lastMillis >= range.lastMillis
-    if (!isEnd && samples < COMMIT_SAMPLES) return "pending"
+    if (!isEnd && !mustCommit && samples < COMMIT_SAMPLES) {
+      pending = event
+      return "pending"
+    }
+    pending = undefined
     const read = { firstMillis: from, lastMillis: Math.min(lastMillis, range.lastMillis) }
     const holes = intersection(all, [read])
     if (holes.length > MAX_HOLES) return yield* tooDamaged(stream, holes)
@@ -72,16 +86,20 @@ export const openParts = Effect.fnUntraced(function* (stream: string, parts: Rea
     return outcome
   })
 
-  const sink: StreamSink = {
+  const sink: PartSink = {
     // A destination cannot stop halfway.
     write: (blocks) =>
       Effect.uninterruptible(
         Effect.flatMap(opened, ({ writer }) => {
+          pending = undefined
           for (const { length } of blocks) samples += length
           return writer.write(blocks)
         })
       ),
-    checkpoint: (event) => Effect.uninterruptible(checkpoint(event)),
+    checkpoint: (event) => Effect.uninterruptible(checkpoint(event, false)),
+    commitPending: Effect.suspend(() =>
+      pending === undefined ? Effect.succeed("pending") : Effect.uninterruptible(checkpoint(pending, true))
+    ),
     complete: () => Effect.void
   }
   return sink
@@ -149,7 +167,10 @@ export const executePart = Effect.fn("run.part")(function* (part: SyncPart) {
         if (outcome === "committed") tally.commit()
         else if (outcome === "discarded") tally.discard()
       } else if (event._tag === "Completed") tally.notice = event.notice
-      else if (event._tag === "Failed") failure = event.error
+      else if (event._tag === "Failed") {
+        failure = event.error
+        if (failure.policy.failsAtPoints) yield* sink.commitPending
+      }
     })
   )
   return failure === undefined

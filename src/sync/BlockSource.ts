@@ -18,8 +18,8 @@ export interface StreamSource {
   /** Its series, if they are of several metrics or need several requests. Evaluated before the first request. */
   readonly series?: Effect.Effect<SeriesPart, PrometheusError>
   /**
-   * How many series the metrics of a part have at a time. They are an estimate. Fails if the server does not count them. Undefined
-   * if it never does.
+   * Estimates how many series each metric of a part has at a time. Fails if the server does not count them. Undefined if it
+   * never does.
    */
   readonly countSeries?: (
     timeMillis: number,

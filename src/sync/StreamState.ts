@@ -56,6 +56,7 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
    * their series (these are not in `read`), or late samples may still arrive.
    */
   read_again: Schema.optionalKey(Spans),
+  /** For this and the next two, see `StateDetails`. Only `run` saves them. */
   selector: Schema.optionalKey(StateDetails.fields.selector),
   excluded_labels: Schema.optionalKey(StateDetails.fields.excluded_labels),
   own_step: StateDetails.fields.own_step

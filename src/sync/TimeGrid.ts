@@ -6,7 +6,10 @@
 import { Schema } from "effect"
 import { formatTime } from "../text/formatTime.ts"
 
-/** The grid points from first to last, both included. Empty if last is before first. */
+/**
+ * The multiples of `stepMillis` from `firstMillis` to `lastMillis`, both included, in milliseconds since the epoch. Empty if
+ * last is before first.
+ */
 export const GridRange = Schema.Struct({
   firstMillis: Schema.Int,
   lastMillis: Schema.Int,

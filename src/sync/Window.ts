@@ -261,15 +261,15 @@ const inParts = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Events, PrometheusError> {
   // It was requested before an earlier window was split.
   if (part.halves !== undefined) return eventsOf(window, range, part)
-  const { action, isOfPoints, mayBeDamage, splitBy } = refusal.policy
+  const { action, failsAtPoints, mayBeDamage, splitBy } = refusal.policy
   const points = pointCount(range)
   if (action === "retry") window.isStubborn = true
   if (refusal.reason === "UnexpectedSample") window.isMoved = true
   const { damage, stream } = window.context
   const log = (what: string) => {
     const text = `${stream}: ${refusal.summary} ${what}`
-    // Every damaged point would have its own lines. The first point that fails is named in the end.
-    return damage.isEmpty && !isOfPoints ? Effect.logInfo(text) : Effect.logDebug(text)
+    // Every damaged point would have its own lines. The final error names the first point that fails.
+    return damage.isEmpty && !failsAtPoints ? Effect.logInfo(text) : Effect.logDebug(text)
   }
   if (mayBeDamage && points > 1 && damage.isLongBefore(range, part)) {
     if (yield* isHole(window, range, part)) return yield* leaveOut(window, range, part, refusal)
@@ -288,7 +288,7 @@ const inParts = Effect.fnUntraced(function* (
     if (points === 1) return yield* isolated(window, range, part, refusal)
   }
   // Smaller requests would not avoid it.
-  if (isOfPoints) return earlierAndLater(window, range, part)
+  if (failsAtPoints) return earlierAndLater(window, range, part)
   if (mayBeDamage !== true || isForSize(window, points)) {
     window.limit = Math.min(window.limit, Math.ceil(points / 2))
   }
@@ -320,7 +320,7 @@ const splitSeries = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Halves | undefined, PrometheusError> {
   const { damage, hasResponded, permits, source, splits } = window.context
   const { action, mayBeDamage } = refusal.policy
-  if (refusal.reason === "UnexpectedSample" || refusal.policy.isOfPoints) return undefined
+  if (refusal.reason === "UnexpectedSample" || refusal.policy.failsAtPoints) return undefined
   // If the server is too slow for one point and has never responded, the series are not the reason.
   if (action === "retry" && mayBeDamage !== true && !(yield* Ref.get(hasResponded))) return undefined
   if (mayBeDamage && damage.isWideAt(range.firstMillis)) return undefined
@@ -356,11 +356,11 @@ const isolated = Effect.fnUntraced(function* (
   part: SeriesPart,
   refusal: PrometheusError
 ): Effect.fn.Return<Events, PrometheusError> {
-  const { action, isOfPoints, mayBeDamage } = refusal.policy
-  if (isOfPoints) {
+  const { action, failsAtPoints, mayBeDamage } = refusal.policy
+  if (failsAtPoints) {
     return yield* because(
       refusal,
-      `It does so at ${formatTime(range.lastMillis)}, and the stream ends before this point.`
+      `It fails at ${formatTime(range.lastMillis)}, and the stream ends before this point.`
     )
   }
   const series = part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`

@@ -175,7 +175,7 @@ const ofOneMetric = (metric: string): Searched => {
   }
 }
 
-/** With more queries for each part of the range, the search takes longer than what it saves. */
+/** With more queries for each part of the range, the search takes longer than it saves. */
 const MAX_LISTS = 32
 
 /** Lists of names are requested in an address. With more bytes of names, all metrics are listed instead. */

@@ -14,8 +14,8 @@ export type SeriesCounts = ReadonlyMap<string, number>
 const MAX_WAIT_MILLIS = 60_000
 
 /**
- * Counts the series that an expression selects at a time, by the metrics of these names. The request is not repeated. The
- * numbers may be wrong: the server may be, and series come and go.
+ * Counts the series that an expression selects at a time, by the metrics of these names. The request is not retried. The numbers
+ * are estimates: series come and go.
  */
 export const countByMetric = Effect.fnUntraced(function* (
   expression: string,

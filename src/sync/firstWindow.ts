@@ -1,6 +1,7 @@
 /**
- * The size of the first window of a stream, and the parts in which its series are requested. Nothing is known about them yet, and
- * many metrics may have very many. A server that counts them saves a first window of few points, which would repeat all labels.
+ * The size of the first window of a stream, and the parts in which its series are requested. Nothing is known about the series
+ * yet, and many metrics may have very many. If the server counts them, the first window need not be small: later windows would
+ * repeat all of its labels.
  */
 import { Effect } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -12,7 +13,7 @@ import { type GridRange, pointCount } from "./TimeGrid.ts"
 import { FIRST_POINTS, initialWithin, type WindowSize } from "./WindowSize.ts"
 import type { WindowContext } from "./windowRequests.ts"
 
-/** More queries would take longer than what they save. */
+/** More queries would take longer than they save. */
 const MAX_COUNTED_PARTS = 100
 
 /**

@@ -17,7 +17,7 @@ const mayBeForNames: ReadonlySet<Reason> = new Set(["TooLongRequest", "InvalidQu
 /** The server does not list metrics. Only groups need the list. */
 const isUnlisted: ReadonlySet<Reason> = new Set(["NoLabelApi", "WrongPath"])
 
-/** After so many accepted queries of one name, while all of several were refused, a server is taken as one that accepts one name. */
+/** If a server has accepted this many queries of one name and refused all of several, it is taken to accept only one. */
 const ENOUGH_SINGLE_NAMES = 4
 
 /** For how many metrics to find out why they have no samples. */
@@ -46,7 +46,7 @@ export const groupSource = (
   let acceptsSeveral = false
   /** The latest refusal of several names. */
   let refusal: PrometheusError | undefined
-  /** Requests several names, which a server may refuse that accepts each of them. */
+  /** Requests several names. A server may refuse them although it accepts each one alone. */
   const requestSeveral = (range: GridRange, matchers: ReadonlyArray<Matcher>) =>
     refusal !== undefined && !acceptsSeveral && single >= ENOUGH_SINGLE_NAMES
       ? Effect.fail(refusal)

@@ -22,7 +22,7 @@ const MAX_LABELS = 10_000
 interface Found {
   readonly labels: ReadonlySet<string>
   readonly series: number
-  /** Why some of the points have no result. */
+  /** Why some of the points fail. */
   readonly failure?: PrometheusError
 }
 
@@ -59,14 +59,16 @@ const namingQuery = (query: QueryStream, error: PrometheusError): PrometheusErro
 /** The same, of an expression that was evaluated at one point. */
 export const failingAt = (query: QueryStream, error: PrometheusError, millis: number): PrometheusError => {
   const named = aboutQuery(query, error)
-  return error.policy.isOfPoints
-    ? named.saying(`${named.summary} It does so at ${formatTime(millis)}.`)
+  return error.policy.failsAtPoints
+    ? named.saying(`${named.summary} It fails at ${formatTime(millis)}.`)
     : named
 }
 
 /** Logs that a sync will fail at a point. */
 export const warnOfFailure = (failure: PrometheusError): Effect.Effect<void> =>
-  Effect.logWarning(failure.saying(`${failure.summary} A sync reads this stream only up to there.`).message)
+  Effect.logWarning(
+    failure.saying(`${failure.summary} A sync reads this stream only up to this point.`).message
+  )
 
 /** The labels of the result at the points of a range, in one request. */
 const evaluate = Effect.fnUntraced(function* (
@@ -186,7 +188,7 @@ export const queryLabels = Effect.fnUntraced(function* (settings: Settings, name
         { labels: new Set<string>(), series: 1, failure: undefined }
       )
   )
-  if (failure?.policy.isOfPoints) yield* warnOfFailure(failure)
+  if (failure?.policy.failsAtPoints) yield* warnOfFailure(failure)
   const listed = yield* listedLabels(query, range)
   if (series === 0 && failure === undefined) {
     yield* Effect.logWarning(
@@ -221,7 +223,7 @@ export const checkQueries = Effect.fnUntraced(function* (nowMillis: number) {
       yield* Effect.catchIf(
         evaluate(query, pointsOf({ ...grid, firstMillis: grid.lastMillis }, 1, nowMillis)),
         // If a server refuses one point for an unknown reason, the expression is the most likely cause.
-        ({ policy, reason }) => policy.splitBy !== undefined && !policy.isOfPoints && reason !== "Refused",
+        ({ policy, reason }) => policy.splitBy !== undefined && !policy.failsAtPoints && reason !== "Refused",
         ({ message }) =>
           Effect.logWarning(`The query ${name} could not be evaluated at its latest point: ${message}`)
       ).pipe(Effect.mapError((error) => namingQuery(query, error)))

@@ -250,7 +250,7 @@ describeEach(servers, "queries on a real $name", ({ make, program }) => {
       const sync = yield* connector.read(files, config, catalog)
       assert.strictEqual(sync.code, 1)
       const failsAt =
-        /fails: \S+\/api\/v1\/query_range returned HTTP 422: .* It does so at (\S+), and the stream ends before this point\. /
+        /fails: \S+\/api\/v1\/query_range returned HTTP 422: .* It fails at (\S+), and the stream ends before this point\. /
       for (const { name } of failing) {
         const message =
           sync.errors.find((error) => error.message.includes(`the query ${name} `))?.message ?? ""
@@ -291,7 +291,7 @@ describeEach(servers, "queries on a real $name", ({ make, program }) => {
       if (program === "Prometheus") {
         assert.match(
           dryRun.stderr,
-          /cost_by_team fails: .* A sync reads this stream only up to there\. One side/
+          /cost_by_team fails: .* A sync reads this stream only up to this point\. One side/
         )
       }
       const rows = "SELECT count(*)::INT AS rows, max(time)::VARCHAR AS last FROM cost_by_team"

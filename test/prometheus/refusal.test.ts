@@ -350,6 +350,7 @@ const failures: ReadonlyArray<readonly [text: string, advice: RegExp]> = [
   ],
   ["vector cannot contain metrics with the same labelset", sameLabels],
   ['duplicate output timeseries: max_limit{x="1"}', sameLabels],
+  ['duplicate output timeseries: container_cpu_cfs_throttled_seconds{x="1"}', sameLabels],
   ["Scalar value NaN overflows int64", /no usable value at this time/],
   ["Scalar value 1e+20 overflows int64", /no usable value/],
   ["Parameter value is NaN", /no usable value/]

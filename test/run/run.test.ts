@@ -366,7 +366,7 @@ describe("run", () => {
         assert.deepStrictEqual(
           logs.filter((log) => log.startsWith("memory:x has")),
           [
-            "memory:x has 1 group without any metric that the server has in the range: empty. The metrics were removed or renamed, or the data has expired. Existing rows stay.",
+            "memory:x has 1 group whose metrics the server does not have in the range any more: empty. The metrics were removed or renamed, or the data has expired. Existing rows stay.",
             "memory:x has 3 streams of earlier runs that this one does not define: group g, table prometheus_rules, query q. Existing rows stay."
           ]
         )

@@ -297,6 +297,46 @@ describe("one part on its own", () => {
     })
   )
 
+  it.effect("keeps the points before the first at which an expression fails", () =>
+    Effect.gen(function* () {
+      const failing: Setting = {
+        series: gauge("m", 95, 2),
+        points: 95,
+        config: { queries: [{ name: "q", expression: "m" }], metrics: { exclude: ["*"] } },
+        mock: {
+          faults: onRange(({ from, points }) =>
+            from <= 42 && 42 < from + points
+              ? refusal(422, "many-to-many matching not allowed: matching labels must be unique on one side")
+              : undefined
+          )
+        }
+      }
+      // A part of all points, by a process and on its own.
+      const share = { index: 0, processes: 1, lengthMillis: 1000 * minute }
+      const byProcess = new MemoryParts()
+      const { exit } = yield* within(failing, processOf(byProcess, 0, 1, { share }))
+      const summary = yield* exit
+      assert.strictEqual(summary.rows, 42 * 2)
+      assert.match(
+        summary.streams[0]?.error ?? "",
+        /It fails at 2026-01-01T00:42:00Z, and the stream ends before this point\./
+      )
+      const alone = new MemoryParts()
+      const once = yield* within(
+        failing,
+        Effect.gen(function* () {
+          const [planned] = yield* planParts(["q"], 1000 * minute)
+          return yield* executePart(planned!.parts[0]!)
+        }).pipe(Effect.provide(QueryRangeSource.layer), Effect.provide(alone.layer()))
+      )
+      assert.isTrue(Exit.isFailure(once.exit))
+      for (const memory of [byProcess, alone]) {
+        assert.lengthOf(memory.rows.get("q") ?? [], 42 * 2)
+        assert.deepStrictEqual(memory.stateOf("q")?.read, [[iso(start), iso(start + 41 * minute)]])
+      }
+    })
+  )
+
   it.effect("fails with the server's error", () =>
     Effect.gen(function* () {
       const memory = new MemoryParts()

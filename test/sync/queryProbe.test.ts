@@ -88,7 +88,7 @@ describe("an expression that fails at some points", () => {
       )
       assert.match(
         logs.join("\n"),
-        /The expression of the query q fails: .* \(use group_left\/group_right\)\. It does so at 2026-01-01T05:00:00Z\. A sync reads this stream only up to there\. One side /
+        /The expression of the query q fails: .* \(use group_left\/group_right\)\. It fails at 2026-01-01T05:00:00Z\. A sync reads this stream only up to this point\. One side /
       )
     })
   )
@@ -99,7 +99,7 @@ describe("an expression that fails at some points", () => {
       const error = yield* Effect.flip(provide(checkQueries(start + DAY), settingAt(start + 23 * HOUR)))
       assert.match(
         error.message,
-        /^The expression of the query q fails: .* It does so at 2026-01-01T23:00:00Z\. One side of the operator /
+        /^The expression of the query q fails: .* It fails at 2026-01-01T23:00:00Z\. One side of the operator /
       )
     })
   )

@@ -155,7 +155,7 @@ describe("an expression that fails at some points", () => {
         assert.strictEqual(
           failuresOf(events),
           `The expression of the query q fails: http://mock/api/v1/query_range returned HTTP 422: ${duplicate}. ` +
-            `It does so at ${iso(start + first * minute)}, and the stream ends before this point. One side of the operator has several ` +
+            `It fails at ${iso(start + first * minute)}, and the stream ends before this point. One side of the operator has several ` +
             "series with the same values of the labels that are matched: aggregate it with sum by (…), match more labels with on (…), " +
             "or use group_left or group_right if the other side has one series for them."
         )

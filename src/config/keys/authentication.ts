@@ -97,12 +97,12 @@ export const authenticationKeys = {
           }),
           scopes: kind.texts({
             title: "Scopes",
-            description: "What the token is requested for. Leave empty if the server needs none.",
+            description: "Scopes to request for the token. Leave empty if the server needs none.",
             examples: [["https://prometheus.monitor.azure.com/.default"]],
             flag: {
               name: "scope",
               metavar: "SCOPE",
-              description: "What the token is requested for; repeat it for more scopes",
+              description: "Scope to request for the token; repeat it for more scopes",
               isOfServer: true
             }
           }),
@@ -223,12 +223,12 @@ export const authenticationKeys = {
           ),
           external_id: kind.text({
             title: "External ID",
-            description: "What the role demands of other accounts that assume it.",
+            description: "External ID that the role requires of other accounts.",
             examples: ["tenant-4711"],
             flag: {
               name: "aws-external-id",
               metavar: "ID",
-              description: "What the role demands of other accounts",
+              description: "External ID that the role requires of other accounts",
               isOfServer: true
             }
           })

@@ -35,7 +35,7 @@ export const streamKeys = {
       group: "selection",
       alwaysShow: true,
       description:
-        "Which metrics to replicate. A pattern must match the complete name: * stands for any characters and ? for one. A dot is part of a name: http.server.duration is one metric, *.duration all that end so. A pattern with .* or other special characters is an RE2 regular expression, as in Prometheus."
+        "Which metrics to replicate. A pattern must match the complete name: * stands for any characters and ? for one. A dot is part of a name: http.server.duration is one metric, *.duration matches all names that end in .duration. A pattern with .* or other special characters is an RE2 regular expression, as in Prometheus."
     }
   ),
   selector: kind.matchers({

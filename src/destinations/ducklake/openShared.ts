@@ -9,7 +9,7 @@ import { Effect, Option } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { partLengthsOf, savedStreams } from "../manifest.ts"
+import { partLengthsOf, sharedStreams } from "../manifest.ts"
 import type { SharedDestination } from "../SharedDestination.ts"
 import { loadManifests, type Manifest, saveManifest } from "../tables/manifests.ts"
 import { DATABASE } from "../tables/names.ts"
@@ -79,7 +79,7 @@ export const openShared = Effect.fnUntraced(function* (given: OpenOptions) {
             Effect.mapError(({ message }) => new ConfigError({ message }))
           )
     },
-    streams: Effect.map(reload, (manifests) => savedStreams(manifests.values())),
+    streams: Effect.map(reload, (manifests) => sharedStreams(manifests.values())),
     partLengths: (proposed) => Effect.scoped(partLengths(proposed)),
     bytes: Effect.zipWith(
       lake.query(async (runQuery) => {

@@ -59,7 +59,7 @@ export const withoutLostRefresh = Effect.fnUntraced(function* (
       : new Map<string, number>()
   return rest.every((file) => visible.get(placeOf("main", manifest.stream, file)) === file.bytes)
     ? manifest
-    : Struct.omit(manifest, ["refreshState", "next", "refreshFrom", "removed"])
+    : Struct.omit(manifest, ["refreshState", "next", "nextKind", "refreshFrom", "removed"])
 })
 
 /** Completes the commit of a manifest. A part of this may have been done already. */

@@ -4,7 +4,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { asSaved, refuseKind, savedStreams } from "../manifest.ts"
+import { asSaved, refuseKind, sharedStreams } from "../manifest.ts"
 import { SharedDestination } from "../SharedDestination.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { openEngine } from "./engine.ts"
@@ -105,7 +105,7 @@ export const makeSharedLayer = (
               return Option.fromUndefinedOr(stateOf(manifest))
             }).pipe(Effect.mapError(({ message }) => new ConfigError({ message })))
         },
-        streams: Effect.map(place.manifests, savedStreams),
+        streams: Effect.map(place.manifests, sharedStreams),
         partLengths: Effect.fnUntraced(function* (proposed) {
           const agreed = yield* Effect.forEach(
             proposed,

@@ -4,7 +4,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { decodeState } from "../../sync/StateStore.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { asSaved, refusalOfKind, savedStreams } from "../manifest.ts"
+import { asSaved, refusalOfKind, sharedStreams } from "../manifest.ts"
 import { SharedDestination } from "../SharedDestination.ts"
 import type { Manifest } from "../tables/manifests.ts"
 import { makeAgreement } from "./agreement.ts"
@@ -82,7 +82,7 @@ export const makeSharedLayer = (
               })
             )
         },
-        streams: Effect.map(manifests, savedStreams),
+        streams: Effect.map(manifests, sharedStreams),
         partLengths: (proposed) =>
           proposed.size > 0
             ? Effect.map(agreement.enter(proposed), (lengths) => new Map([...proposed, ...lengths]))

@@ -56,7 +56,7 @@ export class BitReader {
   /** 64 bits as a float. */
   float(): number {
     this.bits64(64)
-    return floatOf(this.high, this.low)
+    return floatFromBits(this.high, this.low)
   }
 
   /** Reads a varint, seven bits per byte, into the halves. */
@@ -80,7 +80,7 @@ export class BitReader {
     throw damaged("a chunk has an integer that is too long")
   }
 
-  /** Reads a varint whose lowest bit is the sign. */
+  /** Reads a zigzag-encoded varint. */
   signedVarint(): void {
     this.varint()
     const { high, low } = this
@@ -94,7 +94,7 @@ export class BitReader {
     this.bits64(this.varbitLength())
   }
 
-  /** Reads the same, signed: the upper half of the values of a length is negative, but not the one in the middle. */
+  /** Reads a signed one: of the values of a length, those above the middle are negative. The middle itself is not. */
   varbitInt(): void {
     const count = this.varbitLength()
     this.bits64(count)
@@ -110,7 +110,7 @@ export class BitReader {
     }
   }
 
-  /** The number of ones before a zero, at most `most`, after which no zero follows. */
+  /** Counts ones up to a zero, or up to `most`, which no zero follows. */
   ones(most: number): number {
     let ones = 0
     while (ones < most && this.bits(1) === 1) ones++
@@ -131,8 +131,8 @@ const words = new Uint32Array(float.buffer)
 /** The place of a float's high half among its two words. */
 export const HIGH = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 1 : 0
 
-/** The float with these bits. Only the bits of a NaN other than the usual one are lost. */
-export const floatOf = (high: number, low: number): number => {
+/** The float with these bits. A NaN may lose its payload. */
+export const floatFromBits = (high: number, low: number): number => {
   words[HIGH] = high
   words[1 - HIGH] = low
   return float[0]!

@@ -8,7 +8,7 @@ import type { ReadDecoding } from "./readDecoding.ts"
 import { SampleMerger } from "./SampleMerger.ts"
 import { type Range, SeriesReader } from "./SeriesReader.ts"
 
-/** Decodes one response: `push` every chunk, then `finish`. Both throw a `RemoteReadError`. */
+/** Decodes one response: `push` its bytes as they arrive, then `finish`. Both throw a `RemoteReadError`. */
 export class ChunkedDecoder {
   private readonly frames = new FrameReader()
   private readonly bits = new BitReader()

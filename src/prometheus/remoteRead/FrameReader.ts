@@ -90,7 +90,7 @@ export class FrameReader {
       if (byte < 0x80) {
         if (length > this.maxBytes) {
           throw oversized(
-            `the frame at byte ${this.offset} claims ${length} bytes, and at most ${this.maxBytes} are read`
+            `the frame at byte ${this.offset} claims ${length} bytes, but at most ${this.maxBytes} are read`
           )
         }
         const contentStart = i + 1 + CHECKSUM_BYTES

@@ -18,7 +18,7 @@ export interface Buckets {
   readonly zeroThreshold: number
   readonly positiveSpans: ReadonlyArray<Span>
   readonly negativeSpans: ReadonlyArray<Span>
-  /** The upper bounds of custom buckets, but the infinite one. */
+  /** The upper bounds of custom buckets, without the infinite one. */
   readonly customBounds: ReadonlyArray<number>
 }
 
@@ -29,7 +29,7 @@ export const CUSTOM_BUCKETS = -53
 const HIGHEST_SCHEMA = 52
 const LOWEST_SCHEMA = -9
 
-/** More buckets have no histogram that a server accepts, and none that fits into memory for each sample. */
+/** No server accepts a histogram with more buckets, and samples of that size would not fit into memory. */
 export const MAX_BUCKETS = 100_000
 
 /** The counts of one histogram. */
@@ -64,7 +64,7 @@ export class HistogramLayout {
     this.negativeLength = lengthOf(buckets.negativeSpans)
     if (this.positiveLength + this.negativeLength > MAX_BUCKETS) {
       throw oversized(
-        `a native histogram has ${this.positiveLength + this.negativeLength} buckets, and at most ${MAX_BUCKETS} are read`
+        `a native histogram has ${this.positiveLength + this.negativeLength} buckets, but at most ${MAX_BUCKETS} are read`
       )
     }
   }
@@ -107,7 +107,7 @@ const indexesOf = (spans: ReadonlyArray<Span>, length: number): Indexes => {
   return indexes
 }
 
-/** The rendered buckets of a side. Several buckets of a high resolution are one of them. */
+/** The rendered buckets of a side. Several buckets of a higher resolution become one. */
 interface Side {
   readonly bounds: ReadonlyArray<Omit<HistogramBucket, "count">>
   /** For each bucket, the index of its bounds. */

@@ -1,5 +1,5 @@
 /** Reads the fields of a protobuf message in bytes. Unknown fields are skipped. */
-import { floatOf, isStale } from "./BitReader.ts"
+import { floatFromBits, isStale } from "./BitReader.ts"
 import { damaged } from "./RemoteReadError.ts"
 
 const VARINT = 0
@@ -95,7 +95,7 @@ export class ProtobufReader {
   /** A `double`, and whether it is the marker that ends a series. */
   markedDouble(): { readonly value: number; readonly isStale: boolean } {
     const [high, low] = this.doubleBits()
-    return { value: floatOf(high, low), isStale: isStale(high, low) }
+    return { value: floatFromBits(high, low), isStale: isStale(high, low) }
   }
 
   /** Calls `read` for each value of a repeated `double`, in either form. */

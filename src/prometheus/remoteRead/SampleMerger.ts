@@ -1,6 +1,6 @@
 /**
- * Turns the chunks of a series into blocks. Chunks come in the order of their first samples and may overlap. Samples are cut to
- * the range, stale markers are left out, and of several samples at one time the first counts.
+ * Turns the chunks of a series into blocks. Chunks come in the order of their first samples and may overlap. Samples outside the
+ * range and stale markers are left out. Of samples with the same time, the first is kept.
  */
 import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
 import type { TimeRange } from "../RangeQuery.ts"
@@ -10,11 +10,11 @@ import type { OnHistogram } from "./histogramChunk.ts"
 import { oversized } from "./RemoteReadError.ts"
 import { lateTime } from "./sampleTimes.ts"
 
-/** A float block is complete with so many samples, and the columns of blocks have at least twice as many. */
+/** A block is complete with this many samples. The columns of float blocks have at least twice as many. */
 const BLOCK_SAMPLES = 4096
 const COLUMN_SAMPLES = 8192
 
-/** A block of histograms is complete with so many buckets. */
+/** A block of histograms is complete with this many buckets too. */
 const BLOCK_BUCKETS = 20_000
 
 /** The most buckets of a chunk. Each is an object. Servers begin another chunk long before. */
@@ -30,7 +30,7 @@ interface FloatRun {
   latest: number
 }
 
-/** The same of histograms. */
+/** The same for histograms. */
 interface HistogramRun {
   readonly kind: "histogram"
   times: Array<number>
@@ -90,7 +90,7 @@ export class SampleMerger {
     })
     if (count === 0) return
     const { columns } = this
-    // Chunks are in the order of their first samples, be they left out or not.
+    // Chunks are in the order of their first samples, whether or not those are left out.
     const first = columns.times[start]!
     const end = this.keep(columns, start, start + count)
     if (end === start) return
@@ -134,7 +134,9 @@ export class SampleMerger {
     this.checkOrder(first)
     const last = this.held.at(-1)
     if (last === undefined || first > lastTime(last)) {
-      const isLong = last?.kind === "histogram" && bucketsOf(last.histograms) > BLOCK_BUCKETS
+      const isLong =
+        last?.kind === "histogram" &&
+        (last.times.length >= BLOCK_SAMPLES || bucketsOf(last.histograms) > BLOCK_BUCKETS)
       if (last?.kind === "histogram" && this.held.length === 1 && !isLong) {
         last.latest = last.times.length
         last.times.push(...times)

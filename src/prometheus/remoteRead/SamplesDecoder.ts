@@ -14,7 +14,7 @@ import { snappyDecompress } from "./snappy.ts"
 const MAX_BYTES = 128 * 1024 * 1024
 const MAX_DECOMPRESSED_BYTES = 256 * 1024 * 1024
 
-/** Decodes one response: `push` every chunk, then `finish`. Both throw a `RemoteReadError`. */
+/** Decodes one response: `push` its bytes as they arrive, then `finish`. Both throw a `RemoteReadError`. */
 export class SamplesDecoder {
   private readonly seriesReader: SeriesReader
   private readonly merger: SampleMerger

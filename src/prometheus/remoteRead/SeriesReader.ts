@@ -29,7 +29,7 @@ export class SeriesReader {
     let key = ""
     for (const [start, end] of labels) key += bytes.toString("latin1", start, end)
     if (key.length > MAX_LABEL_BYTES) {
-      throw oversized(`a series has labels of ${key.length} bytes, and at most ${MAX_LABEL_BYTES} are read`)
+      throw oversized(`a series has labels of ${key.length} bytes, but at most ${MAX_LABEL_BYTES} are read`)
     }
     if (this.current?.key === key) return this.current.series
     let series = this.cache?.get(key)

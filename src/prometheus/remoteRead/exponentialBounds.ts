@@ -4,8 +4,8 @@
 export const MAX_SCHEMA = 8
 
 /**
- * How many times 2^-53 less than the nearest float each bound between 0.5 and 1 is, plus 1. Prometheus has these bounds in a table,
- * with the rounding errors of the program that made it.
+ * By how many ulps (2^-53) Prometheus' bound is below the nearest float, plus 1, for each bound between 0.5 and 1. Prometheus
+ * has these bounds in a table, with the rounding errors of the program that made it.
  */
 const roundingErrors =
   "1111112111211111112311222222222211211121122211221122102211221122" +
@@ -30,7 +30,7 @@ const makeBounds = (): Float64Array => {
   return bounds
 }
 
-/** Made for the first histogram: no start of the program waits for it. */
+/** Made on first use, so that startup does not wait for it. */
 let bounds: Float64Array | undefined
 
 function squareRoot(square: bigint): bigint {

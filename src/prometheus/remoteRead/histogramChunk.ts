@@ -1,6 +1,6 @@
 /** Chunks of native histograms, of integers and of floats, with start timestamps or without. */
 import type { BitReader } from "./BitReader.ts"
-import { floatOf, isStale } from "./BitReader.ts"
+import { floatFromBits, isStale } from "./BitReader.ts"
 import { type Counts, CUSTOM_BUCKETS, HistogramLayout, MAX_BUCKETS, type Span } from "./HistogramLayout.ts"
 import { Integer64 } from "./Integer64.ts"
 import { damaged, oversized } from "./RemoteReadError.ts"
@@ -92,7 +92,7 @@ const readLength = (reader: BitReader): number => {
   return length
 }
 
-/** The counts of a histogram of integers: differences of differences, and in a bucket from the bucket before. */
+/** The counts of an integer histogram: deltas of deltas, and in buckets also relative to the bucket before. */
 class IntegerCounts implements Counts {
   count = 0
   sum = 0
@@ -128,7 +128,7 @@ class IntegerCounts implements Counts {
     }
     this.count = counter.value.unsigned
     this.zeroCount = zeroCounter.value.unsigned
-    this.sum = floatOf(sumValue.high, sumValue.low)
+    this.sum = floatFromBits(sumValue.high, sumValue.low)
     const isMarker = isStale(sumValue.high, sumValue.low)
     if (isFirst || !isMarker) {
       readBuckets(reader, isFirst, this.positiveCounters, this.positive)
@@ -210,5 +210,5 @@ class FloatCounts implements Counts {
 const readFloat = (reader: BitReader, isFirst: boolean, value: XorValue): number => {
   if (isFirst) value.readFirst(reader)
   else value.read(reader)
-  return floatOf(value.high, value.low)
+  return floatFromBits(value.high, value.low)
 }

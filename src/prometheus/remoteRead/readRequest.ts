@@ -21,8 +21,9 @@ const matchTypes: Readonly<Record<MatchOperator, number>> = { "=": 0, "!=": 1, "
 
 const queryMessage = ({ endMillis, matchers, startMillis }: RemoteReadQuery): Buffer =>
   Buffer.concat([
-    integer(1, startMillis),
-    integer(2, endMillis),
+    // Samples have whole milliseconds.
+    integer(1, Math.ceil(startMillis)),
+    integer(2, Math.floor(endMillis)),
     ...matchers.map(({ label, operator, value }) =>
       message(
         3,

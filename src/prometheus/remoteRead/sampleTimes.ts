@@ -2,11 +2,11 @@
 import type { BitReader } from "./BitReader.ts"
 import { damaged, unsupported } from "./RemoteReadError.ts"
 
-/** The number of samples, from so many bits. Each takes one bit at least, of those that follow a header of `headerBits`. */
+/** Reads the number of samples, stored in `bits` bits. After a header of `headerBits`, each sample takes at least one bit. */
 export const sampleCount = (reader: BitReader, bits: number, headerBits: number): number => {
   const count = reader.bits(bits)
   if (count > reader.remaining - headerBits) {
-    throw damaged(`a chunk claims ${count} samples, and has ${reader.remaining / 8} bytes`)
+    throw damaged(`a chunk claims ${count} samples, but has ${reader.remaining / 8} bytes`)
   }
   return count
 }

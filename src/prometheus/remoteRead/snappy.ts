@@ -32,7 +32,7 @@ export const snappyDecompress = (bytes: Uint8Array, maxBytes: number): Uint8Arra
     if (byte < 0x80) break
   }
   if (length > maxBytes) {
-    throw oversized(`its snappy block claims ${length} bytes, and at most ${maxBytes} are read`)
+    throw oversized(`its snappy block claims ${length} bytes, but at most ${maxBytes} are read`)
   }
   // A claim alone takes no memory.
   if (length > bytes.length * MAX_RATIO) throw damaged("its snappy block is cut short")

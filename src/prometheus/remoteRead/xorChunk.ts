@@ -5,7 +5,7 @@ import { damaged } from "./RemoteReadError.ts"
 import { checkedTime, firstDelta, firstTime, lateTime, longDelta, sampleCount } from "./sampleTimes.ts"
 import { invalidWindow } from "./XorValue.ts"
 
-/** Decodes the samples of a chunk to where `room` returns space for so many. Returns their number. */
+/** Decodes a chunk into the space that `room` reserves. Returns the number of samples. */
 export const decodeXorChunk = (reader: BitReader, room: (samples: number) => FloatTarget): number => {
   const count = sampleCount(reader, 16, 0)
   if (count === 0) return 0

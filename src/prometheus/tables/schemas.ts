@@ -82,8 +82,11 @@ export const tableSchemas: Readonly<Record<TableName, TableSchema>> = {
       ...keyColumns("the alert, from its labels", SNAPSHOT_TIME),
       text("name", "The name of the alert: its label alertname."),
       text("state", "pending or firing."),
-      time("active_at", "Since when its condition has been true."),
-      time("keep_firing_since", "Since when it has been firing only because of keep_firing_for."),
+      time("active_at", "When its condition became true."),
+      time(
+        "keep_firing_since",
+        "When its condition cleared; since then, only keep_firing_for keeps it firing."
+      ),
       ...valueColumns("its expression"),
       object("labels", "The labels of the alert."),
       object("annotations", "Its annotations.")

@@ -85,7 +85,9 @@ describe("PrometheusClient.remoteRead", () => {
           basic_auth_pass: "secret",
           headers: [{ name: "X-Scope-OrgID", value: "team" }],
           parameters: [{ name: "namespace", value: "n 1" }]
-        }
+        },
+        // Only whole milliseconds can be requested.
+        { startMillis: -1.9, endMillis: 2000.9 }
       )
       assert.deepStrictEqual(outcome._tag === "Success" && outcome.success, ["1000 1.5"])
       assert.lengthOf(received, 1)

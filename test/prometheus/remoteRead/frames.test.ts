@@ -109,7 +109,7 @@ describe("FrameReader", () => {
     assert.isUndefined(read([frame(new Uint8Array(1000))], limited()).error)
     const { error } = read([Buffer.of(0xe9, 0x07)], limited())
     assert.strictEqual(error?.kind, "oversized")
-    assert.strictEqual(error?.message, "the frame at byte 0 claims 1001 bytes, and at most 1000 are read")
+    assert.strictEqual(error?.message, "the frame at byte 0 claims 1001 bytes, but at most 1000 are read")
     const endless = read([new Uint8Array(20).fill(0x80)])
     assert.strictEqual(endless.error?.kind, "damaged")
   })
