@@ -19,7 +19,7 @@ import { samplePresence } from "./samplePresence.ts"
 import type { GridRange } from "./TimeGrid.ts"
 import { MAX_POINTS } from "./WindowSize.ts"
 
-/** What the search for one stream tells about the others of the same server. */
+/** What the search for one stream shows about the others of the same server. */
 export interface BeginningHints {
   /** Where a stream began. Often all of them begin at the same time. */
   guess?: number
