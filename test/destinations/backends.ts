@@ -150,7 +150,7 @@ const duckdb: TestBackend = {
       /is damaged: _source_prometheus\.streams has an entry of up that/
     ]
   },
-  runs: runs(2, 12)
+  runs: runs(2, 20)
 }
 
 const ducklake = (name: string, lake: TestLake, isFile: boolean): TestBackend => ({
@@ -227,7 +227,7 @@ const parquet: TestBackend = {
   isReadableWhileOpen: true,
   stops: folderStops,
   troubles: folderTroubles("up", "up/day=2026-01-01/part-00000001.parquet"),
-  runs: runs(2, 12)
+  runs: runs(2, 20)
 }
 
 /** The variable with the address of the server, for child processes too. */
@@ -352,7 +352,7 @@ const jsonl = (gzip: boolean): TestBackend => {
     isReadableWhileOpen: true,
     stops: folderStops,
     troubles: folderTroubles(`up${ending}`, `up${ending}`),
-    runs: runs(4, 25)
+    runs: runs(4, 50)
   }
 }
 

@@ -213,7 +213,7 @@ for (const kind of kinds) {
             assert.deepStrictEqual(notOurs(), before)
           }
         }).pipe(Effect.scoped),
-      { timeout: 240_000, arbitrary: { runs: runs(4, 30) } }
+      { timeout: 240_000, arbitrary: { runs: runs(4, 60) } }
     )
 
     it.live("writes streams of any name inside of its folder", () =>

@@ -76,7 +76,7 @@ describe("a schema of PostgreSQL that several processes write", () => {
     "has the rows and the state of all committed parts after kills and pauses at random times",
     [choices],
     ([choices]) => sharedRuns(shared, `runs_${schemas++}`, choices),
-    { arbitrary: { runs: runs(4, 20) }, timeout: 240_000 }
+    { arbitrary: { runs: runs(4, 40) }, timeout: 240_000 }
   )
 
   it.live("has columns that all processes agree on, in the order in which they were first seen", () =>
