@@ -9,7 +9,7 @@ import type { StreamPlan } from "../sync/plan.ts"
 import { warnOfFailure } from "../sync/queryProbe.ts"
 import { definitionOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
-import { afterResponse, initial } from "../sync/WindowSize.ts"
+import { afterResponse, initialWithin, MAX_POINTS, TARGET_SAMPLES, targetWithin } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { partsOf, proposeLengths } from "./planParts.ts"
 import { probe, withGroupsOnce } from "./seriesCounts.ts"
@@ -211,6 +211,7 @@ const tableRange = (range: GridRange): EstimatedRange => ({
 })
 
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
+  const settings = yield* ConnectorConfig
   const points = pointCount(range)
   const { counts, failure, perPoint, probed, times } = yield* probe(name, range)
   if (failure !== undefined) yield* warnOfFailure(failure)
@@ -219,7 +220,7 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
     estimate: {
       series: largest(counts),
       points,
-      windows: windowsOf(points, perPoint),
+      windows: windowsOf(points, perPoint, targetWithin(settings)),
       samples,
       bytes: samples * SAMPLE_BYTES
     },
@@ -231,8 +232,12 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
 })
 
 /** The number of windows of a stream with `samplesPerPoint` samples at each point, if no request is refused. */
-export const windowsOf = (points: number, samplesPerPoint: number): number => {
-  let size = initial
+export const windowsOf = (
+  points: number,
+  samplesPerPoint: number,
+  targetSamples: number = TARGET_SAMPLES
+): number => {
+  let size = initialWithin(MAX_POINTS, 1, targetSamples)
   let left = points
   let largestResponse = 0
   for (let windows = 0; ; windows++) {
@@ -241,7 +246,7 @@ export const windowsOf = (points: number, samplesPerPoint: number): number => {
     const samples = Math.round(taken * samplesPerPoint)
     largestResponse = Math.max(largestResponse, samples)
     left -= taken
-    const next = afterResponse(size, taken, samples, { largestResponse })
+    const next = afterResponse(size, taken, samples, { largestResponse, targetSamples })
     if (!next.isGrowing && next.points === size.points) return windows + 1 + Math.ceil(left / size.points)
     size = next
   }

@@ -24,7 +24,7 @@ import type { StateReader } from "./StateStore.ts"
 import { definitionOf } from "./StreamDefinition.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { type WindowEvent, windowEvents } from "./Window.ts"
-import { ServerLimits } from "./WindowSize.ts"
+import { ServerLimits, targetWithin } from "./WindowSize.ts"
 import { requestAhead, type WindowContext } from "./windowRequests.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
@@ -72,10 +72,11 @@ export const readPlanned = (
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> =>
   Stream.unwrap(
     Effect.gen(function* () {
-      const { concurrency } = yield* ConnectorConfig
+      const settings = yield* ConnectorConfig
+      const { concurrency } = settings
       const shared = {
         permits: yield* Semaphore.make(concurrency),
-        limits: new ServerLimits()
+        limits: new ServerLimits(targetWithin(settings))
       }
       return Stream.fromIterable(streams.map((plan) => readStream(plan, shared, options))).pipe(
         Stream.flatten({ concurrency: options.concurrentStreams ?? streamsFor(concurrency), bufferSize: 1 })

@@ -4,9 +4,25 @@
  * The server builds the complete response in memory before it sends the first byte. Responses are therefore kept near a size
  * that does not reduce throughput and spares the server.
  */
+import type { Settings } from "../config/ConnectorConfig.ts"
 
 /** The target number of samples in a response: about 6 MB of JSON. */
 export const TARGET_SAMPLES = 250_000
+
+/** A load budget makes responses smaller: the server returns one of them in about this time. */
+const RESPONSE_SECONDS = 1
+
+/** If few requests are allowed, each may have more samples: those of this time at most. */
+const MAX_RESPONSE_SECONDS = 10
+
+/** The target number of samples in a response within a load budget. */
+export const targetWithin = ({
+  maxRequestsPerSecond = Number.POSITIVE_INFINITY,
+  maxSamplesPerSecond = Number.POSITIVE_INFINITY
+}: Pick<Settings, "maxRequestsPerSecond" | "maxSamplesPerSecond">): number => {
+  const seconds = Math.min(MAX_RESPONSE_SECONDS, Math.max(RESPONSE_SECONDS, 1 / maxRequestsPerSecond))
+  return Math.max(1, Math.min(TARGET_SAMPLES, Math.floor(maxSamplesPerSecond * seconds)))
+}
 
 /** The maximum number of points in a window: Prometheus' limit per series and query. */
 export const MAX_POINTS = 11_000
@@ -52,15 +68,18 @@ export const initial: WindowSize = {
 /** If requests have more metrics, the first window is smaller. */
 const FIRST_METRICS = 100
 
-/** The size of the first window of a stream with so many metrics in a request, on a server that accepts no more than `mostPoints`. */
-export const initialWithin = (mostPoints: number, metrics = 1): WindowSize => ({
-  ...initial,
-  points: Math.max(
-    1,
-    Math.min(FIRST_POINTS, mostPoints, Math.floor((FIRST_POINTS * FIRST_METRICS) / metrics))
-  ),
-  limit: mostPoints
-})
+/**
+ * The size of the first window of a stream with so many metrics in a request, on a server that accepts no more than `mostPoints`.
+ * A smaller target makes it smaller too, because the number of series is unknown.
+ */
+export const initialWithin = (
+  mostPoints: number,
+  metrics = 1,
+  targetSamples = TARGET_SAMPLES
+): WindowSize => {
+  const points = FIRST_POINTS * Math.min(1, FIRST_METRICS / metrics, targetSamples / TARGET_SAMPLES)
+  return { ...initial, points: Math.max(1, Math.min(mostPoints, Math.floor(points))), limit: mostPoints }
+}
 
 /** What the responses to all streams show about the sizes that the server accepts: streams that start later begin with it. */
 export class ServerLimits {
@@ -69,7 +88,11 @@ export class ServerLimits {
   /** The most points of a window, if the server limits the range and not the samples. */
   mostPoints = MAX_POINTS
   /** The target number of samples in a response. */
-  targetSamples = TARGET_SAMPLES
+  targetSamples: number
+
+  constructor(targetSamples = TARGET_SAMPLES) {
+    this.targetSamples = targetSamples
+  }
 
   /** A response had so many samples. */
   onResponse(samples: number): void {

@@ -27,7 +27,7 @@ export const firstSize = Effect.fnUntraced(function* (
   const { mostPoints, targetSamples } = limits
   const parts = leavesOf(series)
   const metrics = largest(parts.map(({ metrics }) => metrics?.length ?? 1))
-  const small = initialWithin(mostPoints, metrics)
+  const small = initialWithin(mostPoints, metrics, targetSamples)
   const wanted = Math.min(FIRST_POINTS, mostPoints, pointCount(range))
   const { countSeries } = source
   if (countSeries === undefined || small.points >= wanted || parts.length > MAX_COUNTED_PARTS) return small
