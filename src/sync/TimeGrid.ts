@@ -18,6 +18,9 @@ export const GridRange = Schema.Struct({
 
 export type GridRange = typeof GridRange.Type
 
+/** The step of ranges of stored samples, which have times of their own. All other steps are whole seconds. */
+export const RAW_STEP_MILLIS = 1
+
 /** The number of points in a range. */
 export const pointCount = ({ firstMillis, lastMillis, stepMillis }: GridRange): number =>
   Math.max(0, Math.floor((lastMillis - firstMillis) / stepMillis) + 1)
