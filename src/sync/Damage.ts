@@ -19,9 +19,6 @@ interface Hole {
   readonly refusal: PrometheusError
 }
 
-/** From so many refused points or smallest ranges in a row on, not every further one is requested. */
-const LONG_RUN = 128
-
 /** If more series are damaged at one point, the remaining ones are not split any further. */
 const MAX_SERIES = 16
 
@@ -31,7 +28,7 @@ const MAX_KEPT = 1000
 
 /** The holes of one stream during a read. */
 export class Damage {
-  private readonly leastPoints: number
+  private readonly longHolePoints: number
   private readonly latest = new Map<string, Hole>()
   /** Holes after which their series had an answer again. */
   private readonly closed: Array<Hole> = []
@@ -44,8 +41,8 @@ export class Damage {
   /** The parts that were split to find the holes, from the whole to its parts. */
   splits: ReadonlyArray<SeriesPart> = []
 
-  constructor({ leastPoints }: WindowBounds) {
-    this.leastPoints = leastPoints
+  constructor({ longHolePoints }: WindowBounds) {
+    this.longHolePoints = longHolePoints
   }
 
   get isEmpty(): boolean {
@@ -83,9 +80,7 @@ export class Damage {
   isLongBefore(range: GridRange, { matchers }: SeriesPart): boolean {
     const before = this.latest.get(render(matchers))
     return (
-      before !== undefined &&
-      isNext(before.range, range) &&
-      pointCount(before.range) >= LONG_RUN * this.leastPoints
+      before !== undefined && isNext(before.range, range) && pointCount(before.range) >= this.longHolePoints
     )
   }
 

@@ -15,6 +15,8 @@ export interface WindowBounds {
   readonly mostPoints: number
   /** A range of no more points is not split by time. */
   readonly leastPoints: number
+  /** From so many refused points in a row on, not every further range is split until it is that short. */
+  readonly longHolePoints: number
   /** The target number of samples in a response. */
   readonly targetSamples: number
   /** How many samples a series usually has for each point. */
@@ -28,6 +30,7 @@ export const gridBounds: WindowBounds = {
   // Prometheus' limit per series and query.
   mostPoints: 11_000,
   leastPoints: 1,
+  longHolePoints: 128,
   // About 6 MB of JSON.
   targetSamples: 250_000,
   samplesPerPoint: 1
@@ -45,6 +48,8 @@ export const rawBounds: WindowBounds = {
   // Some servers refuse ranges of 32 days.
   mostPoints: 31 * 24 * hour,
   leastPoints: second,
+  // Where a chunk is damaged, minutes are missing.
+  longHolePoints: 16 * second,
   // Chunks of about 1 MB.
   targetSamples: 500_000,
   // The usual scrape intervals are 15 seconds and a minute.
