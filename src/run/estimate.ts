@@ -1,15 +1,23 @@
 /** Estimates what a run would read by a small query per metric, for `--dry-run`. */
 import { Effect, Record } from "effect"
-import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
-import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
+import { type BeginningHints, firstPoint } from "../sync/beginning.ts"
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
 import { warnOfFailure } from "../sync/queryProbe.ts"
 import { definitionOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
-import { afterResponse, initialWithin, MAX_POINTS, TARGET_SAMPLES, targetWithin } from "../sync/WindowSize.ts"
+import {
+  afterResponse,
+  boundsOf,
+  gridBounds,
+  initialSize,
+  searchedPoints,
+  targetWithin,
+  type WindowBounds
+} from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { partsOf, proposeLengths } from "./planParts.ts"
 import { probe, withGroupsOnce } from "./seriesCounts.ts"
@@ -192,7 +200,7 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
   const all = yield* estimateAll(name, range)
   if (definitionOf(yield* ConnectorConfig, name)._tag !== "Metric") return all
   const before = { ...range, lastMillis: all.firstMillis ?? range.lastMillis }
-  if (pointCount(before) <= SEARCHED_POINTS) return all
+  if (pointCount(before) <= searchedPoints(boundsOf(range))) return all
   const firstMillis = yield* firstPoint(name, range, hints)
   if (firstMillis === range.firstMillis) return all
   const later = yield* estimateAll(name, { ...range, firstMillis })
@@ -220,7 +228,7 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
     estimate: {
       series: largest(counts),
       points,
-      windows: windowsOf(points, perPoint, targetWithin(settings)),
+      windows: windowsOf(points, perPoint, boundsOf(range), settings),
       samples,
       bytes: samples * SAMPLE_BYTES
     },
@@ -231,13 +239,17 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
   }
 })
 
+const noLimits = { maxRequestsPerSecond: undefined, maxSamplesPerSecond: undefined }
+
 /** The number of windows of a stream with `samplesPerPoint` samples at each point, if no request is refused. */
 export const windowsOf = (
   points: number,
   samplesPerPoint: number,
-  targetSamples: number = TARGET_SAMPLES
+  bounds: WindowBounds = gridBounds,
+  load: Pick<Settings, "maxRequestsPerSecond" | "maxSamplesPerSecond"> = noLimits
 ): number => {
-  let size = initialWithin(MAX_POINTS, 1, targetSamples)
+  const targetSamples = targetWithin(bounds, load)
+  let size = initialSize(bounds, { targetSamples })
   let left = points
   let largestResponse = 0
   for (let windows = 0; ; windows++) {
