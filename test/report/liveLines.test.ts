@@ -104,7 +104,7 @@ describe("liveLines", () => {
     const state = { ...withActive(active("up")), isLimited: true }
     assert.strictEqual(
       lines(state, 120, 24).at(-1),
-      "3 of 10 streams  ━━━━━━━━━━───────────────────   35 %  19 s left  within the load budget  1.50 k samples/s  20,000 samples"
+      "3 of 10 streams  ━━━━━━━━━━───────────────────   35 %  19 s left  within the load budget  1.50 k samples/s"
     )
     assert.match(progressLine(state, 10_000), /, 19 s left, within the load budget$/)
   })
