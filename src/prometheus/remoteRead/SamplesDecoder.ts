@@ -21,9 +21,9 @@ export class SamplesDecoder {
   private chunks: Array<Uint8Array> = []
   private bytes = 0
 
-  constructor({ excludedLabels, range, series }: ReadDecoding) {
-    this.seriesReader = new SeriesReader(series, excludedLabels)
-    this.merger = new SampleMerger(range)
+  constructor(decoding: ReadDecoding) {
+    this.seriesReader = new SeriesReader(decoding)
+    this.merger = new SampleMerger(decoding.range)
   }
 
   /** Takes the next bytes of the body. There are no blocks before its end. */
