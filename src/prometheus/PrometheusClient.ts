@@ -114,14 +114,9 @@ export class PrometheusClient extends Context.Service<
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
     /**
      * Sends a remote read (`/api/v1/read`). The blocks have every stored sample of the range, both ends included, exactly once:
-<<<<<<< HEAD
-     * series after series, in the order of time, without stale markers. Only `query.matchers` select series; the configured
-     * `selector` is not added. For an equality matcher of an external label and its value, a server looks for series without that
-     * label. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
-=======
-     * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select series; the configured
-     * `selector` is not added. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
->>>>>>> i21
+     * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select
+     * series; the configured `selector` is not added. For an equality matcher of an external label and its value, a server looks
+     * for series without that label. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
      * unsupported encoding. Otherwise like `queryRange`.
      */
     readonly remoteRead: (
@@ -386,11 +381,8 @@ const make = (
         range: query,
         series: query.series,
         excludedLabels: settings.excludedLabels,
-<<<<<<< HEAD
         externalLabels: query.externalLabels,
-=======
         keepStaleMarkers: query.keepStaleMarkers,
->>>>>>> i21
         mask
       })
     })
