@@ -377,6 +377,13 @@ const flags: Handler = ({ evaluation, maxSamples }) =>
     })
   ])
 
+/** The part of the configuration that a mock has. JSON is YAML. */
+const config: Handler = ({ externalLabels }) => {
+  const lines = externalLabels.map(([name, value]) => `    ${formatString(name)}: ${formatString(value)}\n`)
+  const yaml = `global:\n  scrape_interval: 1m\n${lines.length === 0 ? "" : "  external_labels:\n"}${lines.join("")}`
+  return Result.succeed([object({ yaml })])
+}
+
 const get = ["GET", "OPTIONS"]
 const getOrPost = [...get, "POST"]
 
@@ -392,6 +399,7 @@ const routes: ReadonlyArray<readonly [path: RegExp, methods: ReadonlyArray<strin
   [/^\/api\/v1\/alerts$/, get, alerts],
   [/^\/api\/v1\/query_exemplars$/, getOrPost, exemplars],
   [/^\/api\/v1\/status\/buildinfo$/, get, buildInfo],
+  [/^\/api\/v1\/status\/config$/, get, config],
   [/^\/api\/v1\/status\/flags$/, get, flags]
 ]
 
