@@ -108,7 +108,7 @@ export class PrometheusClient extends Context.Service<
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
     /**
      * Sends a remote read (`/api/v1/read`). The blocks have every stored sample of the range, both ends included, exactly once:
-     * series after series, in the order of time, without stale markers. Only `query.matchers` select series; the configured
+     * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select series; the configured
      * `selector` is not added. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
      * unsupported encoding. Otherwise like `queryRange`.
      */
@@ -362,6 +362,7 @@ const make = (
         range: query,
         series: query.series,
         excludedLabels: settings.excludedLabels,
+        keepStaleMarkers: query.keepStaleMarkers,
         mask
       })
     })

@@ -32,4 +32,6 @@ export interface RemoteReadQuery extends TimeRange {
   readonly series?: SeriesCache
   /** The accepted forms of the response, the preferred one first. Chunks by default. */
   readonly accepted?: ReadonlyArray<ResponseForm>
+  /** Whether the blocks have stale markers too, which end a series: see `remoteRead/staleMarkers.ts`. Not by default. */
+  readonly keepStaleMarkers?: boolean
 }

@@ -9,4 +9,6 @@ export interface ReadDecoding {
   /** The series of earlier responses to the same query. */
   readonly series: SeriesCache | undefined
   readonly excludedLabels: ReadonlySet<string>
+  /** Whether blocks have stale markers too: see `staleMarkers`. */
+  readonly keepStaleMarkers?: boolean | undefined
 }
