@@ -114,9 +114,9 @@ export class PrometheusClient extends Context.Service<
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
     /**
      * Sends a remote read (`/api/v1/read`). The blocks have every stored sample of the range, both ends included, exactly once:
-     * series after series, in the order of time, without stale markers. Only `query.matchers` select series; the configured
-     * `selector` is not added. For an equality matcher of an external label and its value, a server looks for series without that
-     * label. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
+     * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select
+     * series; the configured `selector` is not added. For an equality matcher of an external label and its value, a server looks
+     * for series without that label. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
      * unsupported encoding. Otherwise like `queryRange`.
      */
     readonly remoteRead: (
@@ -382,6 +382,7 @@ const make = (
         series: query.series,
         excludedLabels: settings.excludedLabels,
         externalLabels: query.externalLabels,
+        keepStaleMarkers: query.keepStaleMarkers,
         mask
       })
     })

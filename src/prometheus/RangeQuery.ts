@@ -35,4 +35,6 @@ export interface RemoteReadQuery extends TimeRange {
   readonly externalLabels?: ExternalLabels
   /** The accepted forms of the response, the preferred one first. Chunks by default. */
   readonly accepted?: ReadonlyArray<ResponseForm>
+  /** Whether the blocks have stale markers too, which end a series: see `remoteRead/staleMarkers.ts`. Not by default. */
+  readonly keepStaleMarkers?: boolean
 }

@@ -19,7 +19,7 @@ export class ChunkedDecoder {
 
   constructor(decoding: ReadDecoding) {
     this.seriesReader = new SeriesReader(decoding)
-    this.merger = new SampleMerger(decoding.range)
+    this.merger = new SampleMerger(decoding.range, decoding.keepStaleMarkers)
   }
 
   /** Takes the next bytes of the body and returns the blocks that they completed. */

@@ -1,6 +1,6 @@
 /**
  * Turns the chunks of a series into blocks. Chunks come in the order of their first samples and may overlap. Samples outside the
- * range and stale markers are left out. Of samples with the same time, the first is kept.
+ * range are left out, and stale markers unless they are asked for. Of samples with the same time, the first is kept.
  */
 import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
 import type { TimeRange } from "../RangeQuery.ts"
@@ -9,6 +9,7 @@ import { FloatColumns, type FloatTarget } from "./FloatColumns.ts"
 import type { OnHistogram } from "./histogramChunk.ts"
 import { oversized } from "./RemoteReadError.ts"
 import { lateTime } from "./sampleTimes.ts"
+import { staleHistogram } from "./staleMarkers.ts"
 
 /** A block is complete with this many samples. The columns of float blocks have at least twice as many. */
 const BLOCK_SAMPLES = 4096
@@ -48,6 +49,7 @@ type Item =
 /** Merges the chunks of one series after the other. */
 export class SampleMerger {
   private readonly range: TimeRange
+  private readonly keepStaleMarkers: boolean
   private series: Series | undefined
   /** Runs in the order of time, which do not overlap. */
   private held: Array<Run> = []
@@ -58,8 +60,9 @@ export class SampleMerger {
   /** The time of the last sample in a block. */
   private emitted = Number.NEGATIVE_INFINITY
 
-  constructor(range: TimeRange) {
+  constructor(range: TimeRange, keepStaleMarkers = false) {
     this.range = range
+    this.keepStaleMarkers = keepStaleMarkers
   }
 
   /** Starts another series. All chunks of the one before have been added. */
@@ -121,8 +124,9 @@ export class SampleMerger {
     let buckets = 0
     decode((time, layout, counts) => {
       first = Math.min(first, time)
-      if (counts === undefined || time < startMillis || time > endMillis) return
-      const histogram = layout.render(counts)
+      if (time < startMillis || time > endMillis) return
+      if (counts === undefined && !this.keepStaleMarkers) return
+      const histogram = counts === undefined ? staleHistogram : layout.render(counts)
       buckets += histogram.buckets.length
       if (buckets > MAX_CHUNK_BUCKETS) {
         throw oversized(`a chunk of native histograms has more than ${MAX_CHUNK_BUCKETS} buckets`)
@@ -175,15 +179,16 @@ export class SampleMerger {
     return kept
   }
 
-  /** Removes stale markers and what is out of the range. Returns the end of what is left. */
+  /** Removes what is not kept: what is out of the range, and stale markers. Returns the end of what is left. */
   private keep({ times, words }: FloatColumns, start: number, end: number): number {
+    const { keepStaleMarkers } = this
     const { endMillis, startMillis } = this.range
     let kept = start
     for (let i = start; i < end; i++) {
       const time = times[i]!
       const high = words[2 * i + HIGH]!
       const low = words[2 * i + 1 - HIGH]!
-      if (time < startMillis || time > endMillis || isStale(high, low)) continue
+      if (time < startMillis || time > endMillis || (!keepStaleMarkers && isStale(high, low))) continue
       if (kept < i) {
         times[kept] = time
         words[2 * kept + HIGH] = high

@@ -23,7 +23,7 @@ export class SamplesDecoder {
 
   constructor(decoding: ReadDecoding) {
     this.seriesReader = new SeriesReader(decoding)
-    this.merger = new SampleMerger(decoding.range)
+    this.merger = new SampleMerger(decoding.range, decoding.keepStaleMarkers)
   }
 
   /** Takes the next bytes of the body. There are no blocks before its end. */

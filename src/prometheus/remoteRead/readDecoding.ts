@@ -12,4 +12,6 @@ export interface ReadDecoding {
   readonly excludedLabels: ReadonlySet<string>
   /** Labels that the server added. */
   readonly externalLabels?: ExternalLabels | undefined
+  /** Whether blocks have stale markers too: see `staleMarkers`. */
+  readonly keepStaleMarkers?: boolean | undefined
 }

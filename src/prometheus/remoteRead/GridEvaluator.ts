@@ -1,0 +1,215 @@
+/**
+ * Evaluates the points of a grid from stored samples, by Prometheus' rules for a selector: the value of a point is the latest
+ * sample of the series in the look-back before it, a float or a histogram, and there is none if that is a stale marker. A NaN
+ * that is not a marker is a value.
+ */
+import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
+import { isStaleAt, staleHistogram, wordsOf } from "./staleMarkers.ts"
+
+/** The points `firstMillis`, `firstMillis + stepMillis`, … up to and including `lastMillis`. */
+export interface Grid {
+  readonly firstMillis: number
+  readonly lastMillis: number
+  readonly stepMillis: number
+}
+
+/** How far before a point its sample may be. */
+export interface Lookback {
+  readonly lookbackMillis: number
+  /** Whether a sample that is exactly as old as the look-back is too old, as it is since Prometheus 3. */
+  readonly isLeftOpen: boolean
+}
+
+/** A block is complete with this many samples. */
+const BLOCK_SAMPLES = 4096
+
+/** The columns of float blocks, which several series share. */
+const COLUMN_SAMPLES = 8192
+
+/** A block of histograms is complete with this many buckets too. */
+const BLOCK_BUCKETS = 20_000
+
+/** The range of stored samples that a grid needs, both ends included. */
+export const storedRange = (
+  { firstMillis, lastMillis }: Grid,
+  { isLeftOpen, lookbackMillis }: Lookback
+): { readonly startMillis: number; readonly endMillis: number } => ({
+  startMillis: firstMillis - lookbackMillis + (isLeftOpen ? 1 : 0),
+  endMillis: lastMillis
+})
+
+/**
+ * Takes the stored samples of one series after the other, each in the order of time and with its stale markers, and makes blocks
+ * of points.
+ */
+export class GridEvaluator {
+  private readonly grid: Grid
+  /** The greatest age of a sample at its point. */
+  private readonly maxAge: number
+  private series: Series | undefined
+  /** The first point whose sample is not decided yet. */
+  private point: number
+  /** The latest sample: its time, and either a float or a histogram. The time is −∞ if there is none, or a marker. */
+  private time = Number.NEGATIVE_INFINITY
+  private value = 0
+  private histogram: Histogram | undefined
+  private times = new Float64Array(256)
+  private values = new Float64Array(256)
+  /** The floats that are not in a block yet: from `from` to `next` in the columns. */
+  private from = 0
+  private next = 0
+  private histogramTimes: Array<number> = []
+  private histograms: Array<Histogram> = []
+  private buckets = 0
+  private blocks: Array<SampleBlock> = []
+  /** How many stored samples and markers it has taken, and how many points it has made. */
+  stored = 0
+  points = 0
+
+  constructor(grid: Grid, { isLeftOpen, lookbackMillis }: Lookback) {
+    this.grid = grid
+    this.maxAge = isLeftOpen ? lookbackMillis - 1 : lookbackMillis
+    this.point = grid.firstMillis
+  }
+
+  /** Takes the next samples. Returns the blocks that they completed. */
+  push(blocks: ReadonlyArray<SampleBlock>): ReadonlyArray<SampleBlock> {
+    for (const block of blocks) {
+      if (block.series !== this.series) this.begin(block.series)
+      this.stored += block.length
+      if (block._tag === "NumberBlock") this.addFloats(block)
+      else if (block._tag === "HistogramBlock") this.addHistograms(block)
+      else throw new Error("Stored samples are numbers.")
+    }
+    return this.take()
+  }
+
+  /** To be called after the last samples. Returns the last blocks. */
+  finish(): ReadonlyArray<SampleBlock> {
+    this.end()
+    return this.take()
+  }
+
+  private take(): ReadonlyArray<SampleBlock> {
+    const { blocks } = this
+    this.blocks = []
+    return blocks
+  }
+
+  private begin(series: Series): void {
+    this.end()
+    this.series = series
+    this.point = this.grid.firstMillis
+    this.time = Number.NEGATIVE_INFINITY
+    this.histogram = undefined
+  }
+
+  /** The latest sample is that of all points within the look-back after it. */
+  private end(): void {
+    if (this.series === undefined) return
+    this.fillUntil(this.grid.lastMillis + 1)
+    this.flushFloats()
+    this.flushHistograms()
+  }
+
+  private addFloats(block: NumberBlock): void {
+    const { length, times, values } = block
+    const { stepMillis } = this.grid
+    let words: Uint32Array | undefined
+    for (let i = 0; i < length; i++) {
+      const time = times[i]!
+      // Usually there is one point, or none, since the sample before.
+      if (time > this.point) {
+        if (this.histogram === undefined && time <= this.point + stepMillis) this.addPoint()
+        else this.fillUntil(time)
+      }
+      const value = values[i]!
+      if (Number.isNaN(value)) {
+        words ??= wordsOf(block)
+        this.time = isStaleAt(words, i) ? Number.NEGATIVE_INFINITY : time
+      } else this.time = time
+      this.value = value
+      this.histogram = undefined
+    }
+  }
+
+  private addHistograms({ histograms, length, times }: HistogramBlock): void {
+    for (let i = 0; i < length; i++) {
+      const time = times[i]!
+      if (time > this.point) this.fillUntil(time)
+      const histogram = histograms[i]!
+      this.time = histogram === staleHistogram ? Number.NEGATIVE_INFINITY : time
+      this.histogram = histogram
+    }
+  }
+
+  /** Decides the next point: its sample is the latest float, unless that is too old or later than the grid. */
+  private addPoint(): void {
+    const { point } = this
+    this.point = point + this.grid.stepMillis
+    if (point - this.time > this.maxAge || point > this.grid.lastMillis) return
+    if (this.next === this.times.length) this.moreRoom()
+    this.times[this.next] = point
+    this.values[this.next++] = this.value
+  }
+
+  /** Decides all points before a time. */
+  private fillUntil(end: number): void {
+    const { histogram, maxAge, time } = this
+    const { lastMillis, stepMillis } = this.grid
+    const last = Math.min(end - 1, lastMillis, time + maxAge)
+    if (histogram === undefined) while (this.point <= last) this.addPoint()
+    else {
+      for (; this.point <= last; this.point += stepMillis) this.addHistogram(this.point, histogram)
+    }
+    // The other points have no sample.
+    if (this.point < end) this.point += Math.ceil((end - this.point) / stepMillis) * stepMillis
+  }
+
+  private addHistogram(point: number, histogram: Histogram): void {
+    this.histogramTimes.push(point)
+    this.histograms.push(histogram)
+    this.buckets += histogram.buckets.length
+    if (this.histograms.length === BLOCK_SAMPLES || this.buckets > BLOCK_BUCKETS) this.flushHistograms()
+  }
+
+  private moreRoom(): void {
+    this.flushFloats()
+    const samples = Math.min(COLUMN_SAMPLES, 2 * this.times.length)
+    this.times = new Float64Array(samples)
+    this.values = new Float64Array(samples)
+    this.from = 0
+    this.next = 0
+  }
+
+  private flushFloats(): void {
+    const { from, next } = this
+    if (from === next) return
+    this.from = next
+    this.points += next - from
+    this.blocks.push({
+      _tag: "NumberBlock",
+      series: this.series!,
+      length: next - from,
+      times: this.times.subarray(from, next),
+      values: this.values.subarray(from, next)
+    })
+  }
+
+  private flushHistograms(): void {
+    const { histograms, histogramTimes } = this
+    const { length } = histograms
+    if (length === 0) return
+    this.histogramTimes = []
+    this.histograms = []
+    this.buckets = 0
+    this.points += length
+    this.blocks.push({
+      _tag: "HistogramBlock",
+      series: this.series!,
+      length,
+      times: Float64Array.from(histogramTimes),
+      histograms
+    })
+  }
+}
