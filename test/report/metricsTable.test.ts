@@ -64,7 +64,7 @@ queue_depth`
   it("omits a column that would be narrower than its header", () => {
     const one = [metric("up", ["job"], "gauge", "x".repeat(13))]
     // A description of ten characters would fit beside the others, but not below its header.
-    assert.strictEqual(metricsTable(one, 32).split("\n")[0], "STREAM  TYPE   LABELS")
+    assert.strictEqual(metricsTable(one, 34).split("\n")[0], "STREAM  TYPE   LABELS")
     assert.strictEqual(metricsTable(one, 35).split("\n")[0], "STREAM  TYPE   LABELS  DESCRIPTION")
   })
 
