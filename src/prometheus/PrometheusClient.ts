@@ -29,6 +29,7 @@ import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
 import type { RangeQuery, RemoteReadQuery, TimeRange } from "./RangeQuery.ts"
+import type { ExternalLabels } from "./remoteRead/externalLabels.ts"
 import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
@@ -54,7 +55,7 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry except `backend` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`, because only
+ * All methods retry except `backend`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`, because only
  * their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
@@ -93,6 +94,11 @@ export class PrometheusClient extends Context.Service<
       matchers?: ReadonlyArray<Matcher>,
       selector?: ReadonlyArray<Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
+    /**
+     * The labels that the server adds to the series of remote reads, but not to those of queries. Asked once. Undefined if they
+     * cannot be found out.
+     */
+    readonly externalLabels: Effect.Effect<ExternalLabels | undefined>
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
     /**
@@ -118,8 +124,9 @@ export class PrometheusClient extends Context.Service<
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
     /**
      * Sends a remote read (`/api/v1/read`). The blocks have every stored sample of the range, both ends included, exactly once:
-     * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select series; the configured
-     * `selector` is not added. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
+     * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select
+     * series; the configured `selector` is not added. For an equality matcher of an external label and its value, a server looks
+     * for series without that label. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
      * unsupported encoding. Otherwise like `queryRange`.
      */
     readonly remoteRead: (
@@ -285,6 +292,17 @@ const make = (
     () => identify(evidence.known)
   )
 
+  const externalLabels = once(
+    Effect.flatMap(backend, ({ kind }) =>
+      profiles[kind].hasExternalLabels === false
+        ? Effect.succeed<ExternalLabels | undefined>(new Map())
+        : Effect.match(tryOnce("externalLabels", Api.externalLabels), {
+            onSuccess: ({ value }) => value,
+            onFailure: () => undefined
+          })
+    )
+  )
+
   /** The parameters for the server, as far as it is known now. */
   const exactness = Effect.map(
     backend,
@@ -328,6 +346,7 @@ const make = (
       Effect.flatMap(exactness, (exactness) =>
         call("labelNames", Api.labelNames(range, { matchers, selector }, exactness))
       ),
+    externalLabels,
     // Not every backend has metadata, and a stream needs no description.
     metadata: Effect.matchEffect(tryOnce("metadata", Api.metadata), {
       onSuccess: ({ completeness: { signs, warnings }, value }) =>
@@ -399,6 +418,7 @@ const make = (
         range: query,
         series: query.series,
         excludedLabels: settings.excludedLabels,
+        externalLabels: query.externalLabels,
         keepStaleMarkers: query.keepStaleMarkers,
         mask
       })

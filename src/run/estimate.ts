@@ -7,8 +7,8 @@ import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
 import { warnOfFailure } from "../sync/queryProbe.ts"
-import { definitionOf } from "../sync/StreamDefinition.ts"
-import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
+import { definitionOf, generalStepOf } from "../sync/StreamDefinition.ts"
+import { type GridRange, isRawRange, pointCount } from "../sync/TimeGrid.ts"
 import {
   afterResponse,
   boundsOf,
@@ -38,12 +38,15 @@ export interface DryRunStream extends ReadEstimate {
   readonly name: string
   /** The rows of a table cannot be counted before it is read. */
   readonly isTable?: true
+  /** Its stored samples are read, so that it has no points. */
+  readonly isRaw?: true
 }
 
 export interface DryRun {
   readonly source: string
   readonly destination: string
-  readonly stepSeconds: number
+  /** Undefined for all stored samples. */
+  readonly stepSeconds: number | undefined
   /** The times of the first and the last grid point, in milliseconds; undefined if there is none. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
@@ -86,7 +89,7 @@ export const estimate = Effect.fnUntraced(function* (
   toEstimate?: PartsToEstimate
 ) {
   const settings = yield* ConnectorConfig
-  const { concurrency, stepSeconds } = settings
+  const { concurrency } = settings
   const isTable = (name: string) => definitionOf(settings, name)._tag === "Table"
   const plans = yield* makePlan(
     names.map((name) => ({ name, mode: syncKindOf(mode) })),
@@ -95,7 +98,7 @@ export const estimate = Effect.fnUntraced(function* (
   const hints: BeginningHints = {}
   const found = yield* Effect.forEach(
     plans,
-    ({ parts, stream: name }) =>
+    ({ grid, parts, stream: name }) =>
       Effect.map(
         isTable(name)
           ? Effect.succeed(parts.length === 0 ? [] : [tableRange(parts[0]!.range)])
@@ -108,6 +111,7 @@ export const estimate = Effect.fnUntraced(function* (
               ...sumOfEstimates(estimates),
               name,
               ...(isTable(name) ? { isTable: true as const } : {}),
+              ...(isRawRange(grid) ? { isRaw: true as const } : {}),
               series: largest(estimates.map(({ series }) => series))
             }
           }
@@ -118,7 +122,7 @@ export const estimate = Effect.fnUntraced(function* (
   const dryRun: DryRun = {
     source,
     destination,
-    stepSeconds,
+    stepSeconds: generalStepOf(settings),
     span: spanOf(plans.filter(({ stream }) => !isTable(stream))),
     streams: found.map(({ stream }) => stream)
   }
