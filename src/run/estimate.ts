@@ -21,6 +21,7 @@ import {
 import { largest } from "../text/largest.ts"
 import { partsOf, proposeLengths } from "./planParts.ts"
 import { probe, withGroupsOnce } from "./seriesCounts.ts"
+import { remoteDensity, STORED_SAMPLE_BYTES, storedDensity } from "./storedDensity.ts"
 
 /** The estimate of one stream, or of a part of it. Only samples and bytes are estimated. */
 export interface ReadEstimate {
@@ -50,6 +51,8 @@ export interface DryRun {
   /** The times of the first and the last grid point, in milliseconds; undefined if there is none. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
+  /** What the points would be computed from if they were read by remote read. Undefined if the server does not offer that. */
+  readonly remoteRead?: Pick<ReadEstimate, "samples" | "bytes">
   /** The parts that several processes can read, if the destination supports them. */
   readonly parts?: ReadonlyArray<DryRunPart>
 }
@@ -124,7 +127,8 @@ export const estimate = Effect.fnUntraced(function* (
     destination,
     stepSeconds: generalStepOf(settings),
     span: spanOf(plans.filter(({ stream }) => !isTable(stream))),
-    streams: found.map(({ stream }) => stream)
+    streams: found.map(({ stream }) => stream),
+    ...(yield* estimateRemoteRead(found))
   }
   if (toEstimate === undefined) return dryRun
   return {
@@ -135,6 +139,33 @@ export const estimate = Effect.fnUntraced(function* (
       toEstimate
     )
   }
+})
+
+/** A stream with the estimates of its ranges. */
+interface EstimatedStream {
+  readonly stream: DryRunStream
+  readonly ranges: ReadonlyArray<EstimatedRange>
+}
+
+/** What remote read would send for the points of metrics and groups: all series are taken to be as dense as the smallest metric. */
+const estimateRemoteRead = Effect.fnUntraced(function* (found: ReadonlyArray<EstimatedStream>) {
+  const settings = yield* ConnectorConfig
+  const onGrid = found.filter(({ stream }) => {
+    const tag = definitionOf(settings, stream.name)._tag
+    return stream.samples > 0 && stream.isRaw !== true && (tag === "Metric" || tag === "Group")
+  })
+  const [smallest] = onGrid
+    .filter(({ stream }) => definitionOf(settings, stream.name)._tag === "Metric")
+    .toSorted((a, b) => a.stream.series - b.stream.series)
+  const atMillis = largest(smallest?.ranges.flatMap(({ counts }) => [...counts.keys()]) ?? [])
+  if (smallest === undefined || atMillis === 0) return {}
+  const density = yield* remoteDensity(smallest.stream.name, atMillis)
+  if (density === undefined) return {}
+  const samples = onGrid.reduce(
+    (sum, { ranges, stream }) => sum + stream.samples * (ranges[0]?.range.stepMillis ?? 0) * density,
+    0
+  )
+  return { remoteRead: { samples: Math.round(samples), bytes: Math.round(samples * STORED_SAMPLE_BYTES) } }
 })
 
 /** The first and the last point, from the start of the stream that has to catch up most. */
@@ -172,6 +203,10 @@ const estimateParts = Effect.fnUntraced(function* (
 /** An estimate with the numbers of series that it is from. */
 interface EstimatedRange {
   readonly estimate: ReadEstimate
+  /** What is read. */
+  readonly range: GridRange
+  /** The samples of a series for each point: those of stored samples, whose points are milliseconds, are less than one. */
+  readonly density: number
   /** The points at which series were counted. */
   readonly probed: GridRange
   /** The numbers of series at these points that have some. */
@@ -179,7 +214,7 @@ interface EstimatedRange {
 }
 
 /** The estimated number of samples in a part of a range, from the nearest points at which series were counted. */
-const samplesWithin = ({ counts, probed }: EstimatedRange, range: GridRange): number => {
+const samplesWithin = ({ counts, density, probed }: EstimatedRange, range: GridRange): number => {
   const { firstMillis, lastMillis, stepMillis } = probed
   const first = Math.max(range.firstMillis, firstMillis)
   const last = Math.min(range.lastMillis, lastMillis + stepMillis - range.stepMillis)
@@ -193,7 +228,7 @@ const samplesWithin = ({ counts, probed }: EstimatedRange, range: GridRange): nu
     sum += counts.get(time) ?? 0
     probes++
   }
-  return (sum / probes) * points
+  return (sum / probes) * points * density
 }
 
 /**
@@ -218,6 +253,8 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
 /** A table needs one query. */
 const tableRange = (range: GridRange): EstimatedRange => ({
   estimate: { series: 0, points: 0, windows: 1, samples: 0, bytes: 0 },
+  range,
+  density: 0,
   probed: range,
   counts: new Map()
 })
@@ -227,15 +264,20 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
   const points = pointCount(range)
   const { counts, failure, perPoint, probed, times } = yield* probe(name, range)
   if (failure !== undefined) yield* warnOfFailure(failure)
-  const samples = Math.round(perPoint * points)
+  const lastMillis = times.at(-1)
+  const isRaw = isRawRange(range)
+  const density = isRaw && lastMillis !== undefined ? yield* storedDensity(name, lastMillis) : 1
+  const samples = Math.round(perPoint * points * density)
   return {
     estimate: {
       series: largest(counts),
       points,
-      windows: windowsOf(points, perPoint, boundsOf(range), settings),
+      windows: windowsOf(points, perPoint * density, boundsOf(range), settings),
       samples,
-      bytes: samples * SAMPLE_BYTES
+      bytes: samples * (isRaw ? STORED_SAMPLE_BYTES : SAMPLE_BYTES)
     },
+    range,
+    density,
     probed,
     counts: new Map(times.map((time, i) => [time, counts[i]!])),
     /** The first point that was found to have samples. */
