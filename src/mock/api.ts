@@ -210,7 +210,9 @@ const query: Handler = (context, params) =>
     }
     const grid = { startMillis: time, endMillis: time, stepMillis: 1 }
     const result = yield* resultOf(context, query, grid, options)
-    return queryData("vector", list(Iterable.map(result, formatVectorSample)), context)
+    return query._tag === "Range"
+      ? queryData("matrix", list(Iterable.map(result, formatMatrixSeries)), context)
+      : queryData("vector", list(Iterable.map(result, formatVectorSample)), context)
   })
 
 const queryRange: Handler = (context, params) =>
@@ -218,6 +220,12 @@ const queryRange: Handler = (context, params) =>
     const grid = yield* gridOf(params)
     const options = yield* optionsOf(context, params)
     const query = yield* queryOf(context, params, badData)
+    if (query._tag === "Range") {
+      const expected = "must be Scalar or instant Vector"
+      return yield* Result.fail(
+        badData(`invalid expression type "range vector" for range query, ${expected}`)
+      )
+    }
     const result = yield* resultOf(context, query, grid, options)
     return queryData("matrix", list(Iterable.map(result, formatMatrixSeries)), context)
   })
