@@ -1,4 +1,5 @@
 /** Stored samples of real servers, by `read` and by `run` into DuckDB: exactly those that promtool finds in the same files. */
+import { setTimeout as sleep } from "node:timers/promises"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { canonicalLabels, seriesId } from "../../src/samples/Series.ts"
@@ -195,6 +196,54 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
       assert.strictEqual(result.code, 0, result.stderr)
       const names = streams.map(({ name }) => name)
       assert.deepStrictEqual(sorted(unsigned(yield* rows(path, names))), sorted(unsigned(expected)))
+
+      // The server has as many as there are rows, so that nothing is lost.
+      const refresh = yield* child.run(
+        runArgs(server, start, path, ["--end", config.end_date, "--full-refresh"])
+      )
+      assert.strictEqual(refresh.code, 0, refresh.stderr)
+      assert.deepStrictEqual(sorted(unsigned(yield* rows(path, names))), sorted(unsigned(expected)))
+      const other = yield* child.run([
+        ...["run", "--url", server.baseUrl, "--start", iso(start), "--end", config.end_date],
+        ...["--step", "15m", "--to", `duckdb:${path}`]
+      ])
+      assert.strictEqual(other.code, 1)
+      assert.include(other.stderr, "The sampling of raw_counter is step, but")
+    })
+  )
+
+  it.effect("are committed once with their state, whenever a run is killed", () =>
+    Effect.gen(function* () {
+      const server = yield* make({
+        series: Array.from({ length: 4 }, (_, n) => ({
+          labels: { __name__: "raw_many", n: `${n}` },
+          samples: Array.from(
+            { length: 60_000 },
+            (_, i) => [start + 15_000 * i + (i % 11), i / 4 + n] as const
+          )
+        }))
+      })
+      const files = yield* connector.workspace
+      const path = files.path("data.duckdb")
+      const args = runArgs(server, start, path, ["--end", iso(start + 11 * 86_400_000), "--json"])
+      const plan = yield* child.run([...args, "--dry-run"])
+      const [estimated] = (JSON.parse(plan.stdout) as { readonly streams: ReadonlyArray<Record<string, number>> })
+        .streams
+      assert.closeTo(estimated!.estimated_samples!, 240_000, 12_000, plan.stdout)
+      assert.strictEqual(estimated!.series, 4)
+      for (const millis of [300, 600, 900, 1300]) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const running = yield* child.start(args)
+            yield* Effect.promise(() => sleep(millis))
+            running.kill("SIGKILL")
+            yield* running.result
+          })
+        )
+      }
+      const last = yield* child.run(args)
+      assert.strictEqual(last.code, 0, last.stderr)
+      assert.deepStrictEqual(sorted(yield* rows(path, ["raw_many"])), sorted(yield* dumped(server, release)))
     })
   )
 
