@@ -66,6 +66,9 @@ export interface Settings extends StreamSettings {
   readonly lookbackMillis: number
   readonly settleDelayMillis: number
   readonly concurrency: number
+  /** The load budget. Undefined: no limit. */
+  readonly maxRequestsPerSecond: number | undefined
+  readonly maxSamplesPerSecond: number | undefined
   readonly requestTimeoutMillis: number
   readonly maxRetries: number
   readonly compression: Config["compression"]
@@ -173,6 +176,8 @@ const toSettings = (
   lookbackMillis: config.lookback_window * 1000,
   settleDelayMillis: config.settle_delay * 1000,
   concurrency: config.concurrency,
+  maxRequestsPerSecond: config.max_requests_per_second,
+  maxSamplesPerSecond: config.max_samples_per_second,
   requestTimeoutMillis: config.request_timeout * 1000,
   maxRetries: config.max_retries,
   compression: config.compression,

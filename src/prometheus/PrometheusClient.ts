@@ -21,6 +21,10 @@ import { layerNode, TokenClient } from "./http/nodeClients.ts"
 import { retryPolicy } from "./http/retryPolicy.ts"
 import { makeTransport } from "./http/transport.ts"
 import { makeWarnOnce } from "./http/warnOnce.ts"
+import { makeMemoryAccount, SharedLoadAccount } from "./load/LoadAccount.ts"
+import { type ExpectedSamples, type LoadBudget, makeLoadBudget } from "./load/LoadBudget.ts"
+import { makeResponseSamples } from "./load/responseSamples.ts"
+import { serverTimeout } from "./load/serverTimeout.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
@@ -139,8 +143,11 @@ export class PrometheusClient extends Context.Service<
       PrometheusClient,
       Effect.gen(function* () {
         const httpClient = yield* HttpClient.HttpClient
-        return make(yield* ConnectorConfig, {
+        const settings = yield* ConnectorConfig
+        const account = (yield* SharedLoadAccount) ?? (yield* makeMemoryAccount)
+        return make(settings, {
           httpClient,
+          budget: yield* makeLoadBudget(settings, account),
           tokenClient: (yield* TokenClient) ?? httpClient,
           onFetchedSecret: yield* OnFetchedSecret,
           isAwaited: yield* IsAwaited
@@ -155,6 +162,7 @@ export class PrometheusClient extends Context.Service<
 
 /** What a client uses besides its settings. */
 interface ClientOptions {
+  readonly budget: LoadBudget
   readonly httpClient: HttpClient.HttpClient
   readonly tokenClient: HttpClient.HttpClient
   readonly onFetchedSecret: (secret: string) => void
@@ -163,7 +171,7 @@ interface ClientOptions {
 
 const make = (
   settings: Settings,
-  { httpClient, isAwaited, onFetchedSecret, tokenClient }: ClientOptions
+  { budget, httpClient, isAwaited, onFetchedSecret, tokenClient }: ClientOptions
 ): PrometheusClient["Service"] => {
   const { addFetched, mask } = new GrowingMask(allSecretTexts(settings))
   const addSecret = (secret: string) => {
@@ -175,13 +183,21 @@ const make = (
   const evidence = new EvidenceLog(settings)
   const observe = (response: Observed) => evidence.observe(response)
   let isFirst = isAwaited
-  const transport = makeTransport(settings, { httpClient, tokenClient, addSecret, mask, observe, warnOnce })
+  const transport = makeTransport(settings, {
+    httpClient,
+    tokenClient,
+    addSecret,
+    mask,
+    observe,
+    warnOnce,
+    admit: budget.admit
+  })
   const heard = (reason?: Reason) =>
     Effect.sync(() => {
       if (reason !== "NoServer") isFirst = false
     })
-  const send = (request: ApiRequest) =>
-    transport(request).pipe(
+  const send = (request: ApiRequest, samples?: ExpectedSamples) =>
+    transport(request, samples).pipe(
       Effect.tap(() => heard()),
       Effect.tapError(({ reason }) => heard(reason))
     )
@@ -205,6 +221,9 @@ const make = (
       evidence.observe({ members: decoded.members })
       return decoded
     }).pipe(Effect.scoped)
+
+  const gridSamples = makeResponseSamples(budget)
+  const storedSamples = makeResponseSamples(budget)
 
   const contextOf = ({ address, response: { headers, status } }: Body): Api.ResponseContext => ({
     address,
@@ -248,16 +267,14 @@ const make = (
   /** Sends a request that nothing depends on: once, and not for long. */
   const tryOnce = <A>(name: string, endpoint: Api.Endpoint<A>) =>
     attempt(endpoint).pipe(
-      Effect.timeoutOrElse({
-        duration: optionalTimeoutMillis,
-        orElse: () =>
-          Effect.fail(
-            new PrometheusError({
-              reason: "Timeout",
-              summary: `${settings.baseUrl}${endpoint.request.path} did not respond within ${optionalTimeoutMillis / 1000} s.`
-            })
-          )
-      }),
+      serverTimeout(optionalTimeoutMillis, () =>
+        Effect.fail(
+          new PrometheusError({
+            reason: "Timeout",
+            summary: `${settings.baseUrl}${endpoint.request.path} did not respond within ${optionalTimeoutMillis / 1000} s.`
+          })
+        )
+      ),
       withSpan(name, endpoint)
     )
   const optionalTimeoutMillis = Math.min(OPTIONAL_TIMEOUT_MILLIS, settings.requestTimeoutMillis)
@@ -319,10 +336,10 @@ const make = (
   const matrix = Effect.fnUntraced(function* (
     name: string,
     request: ApiRequest,
-    series: SeriesCache | undefined
+    { samples, series }: { readonly samples: ExpectedSamples; readonly series: SeriesCache | undefined }
   ) {
     const span = yield* Effect.makeSpanScoped(`PrometheusClient.${name}`, spanOf(request))
-    const body = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
+    const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
     return rangeBlocks(body, {
       series,
       excludedLabels: settings.excludedLabels,
@@ -388,22 +405,28 @@ const make = (
       ),
     queryRange: Effect.fnUntraced(function* (query) {
       const request = Api.rangeRequest(query, settings.requestTimeoutMillis, yield* exactness)
-      return yield* matrix("queryRange", request, query.series)
+      const points = Math.floor((query.endMillis - query.startMillis) / query.stepMillis) + 1
+      const samples = yield* gridSamples.expect(query, points)
+      const blocks = yield* matrix("queryRange", request, { samples, series: query.series })
+      return yield* gridSamples.count(query, samples, blocks)
     }),
     instantRange: Effect.fnUntraced(function* (query) {
       const known = yield* exactness
       const request = Api.storedRequest(query, settings.requestTimeoutMillis, known)
-      const blocks = yield* matrix("instantRange", request, query.series)
-      return storedBlocks(blocks, query, {
+      const samples = yield* storedSamples.expect(query, query.endMillis - query.startMillis + 1)
+      const response = yield* matrix("instantRange", request, { samples, series: query.series })
+      const blocks = storedBlocks(response, query, {
         oddities: known.profile.stored ?? {},
         address: settings.baseUrl + request.path
       })
+      return yield* storedSamples.count(query, samples, blocks)
     }),
     remoteRead: Effect.fnUntraced(function* (query) {
       const request = Api.remoteReadRequest(query)
       const span = yield* Effect.makeSpanScoped("PrometheusClient.remoteRead", spanOf(request))
-      const body = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
-      return readBlocks(body, {
+      const samples = yield* storedSamples.expect(query, query.endMillis - query.startMillis + 1)
+      const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
+      const blocks = readBlocks(body, {
         range: query,
         series: query.series,
         excludedLabels: settings.excludedLabels,
@@ -411,6 +434,7 @@ const make = (
         keepStaleMarkers: query.keepStaleMarkers,
         mask
       })
+      return yield* storedSamples.count(query, samples, blocks)
     })
   }
 }

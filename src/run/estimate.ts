@@ -1,6 +1,6 @@
 /** Estimates what a run would read by a small query per metric, for `--dry-run`. */
 import { Effect, Record } from "effect"
-import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
 import { type BeginningHints, firstPoint } from "../sync/beginning.ts"
 import { makePlan } from "../sync/makePlan.ts"
@@ -15,6 +15,7 @@ import {
   gridBounds,
   initialSize,
   searchedPoints,
+  targetWithin,
   type WindowBounds
 } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
@@ -222,6 +223,7 @@ const tableRange = (range: GridRange): EstimatedRange => ({
 })
 
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
+  const settings = yield* ConnectorConfig
   const points = pointCount(range)
   const { counts, failure, perPoint, probed, times } = yield* probe(name, range)
   if (failure !== undefined) yield* warnOfFailure(failure)
@@ -230,7 +232,7 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
     estimate: {
       series: largest(counts),
       points,
-      windows: windowsOf(points, perPoint, boundsOf(range)),
+      windows: windowsOf(points, perPoint, boundsOf(range), settings),
       samples,
       bytes: samples * SAMPLE_BYTES
     },
@@ -241,13 +243,17 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
   }
 })
 
+const noLimits = { maxRequestsPerSecond: undefined, maxSamplesPerSecond: undefined }
+
 /** The number of windows of a stream with `samplesPerPoint` samples at each point, if no request is refused. */
 export const windowsOf = (
   points: number,
   samplesPerPoint: number,
-  bounds: WindowBounds = gridBounds
+  bounds: WindowBounds = gridBounds,
+  load: Pick<Settings, "maxRequestsPerSecond" | "maxSamplesPerSecond"> = noLimits
 ): number => {
-  let size = initialSize(bounds)
+  const targetSamples = targetWithin(bounds, load)
+  let size = initialSize(bounds, { targetSamples })
   let left = points
   let largestResponse = 0
   for (let windows = 0; ; windows++) {
@@ -256,7 +262,7 @@ export const windowsOf = (
     const samples = Math.round(taken * samplesPerPoint)
     largestResponse = Math.max(largestResponse, samples)
     left -= taken
-    const next = afterResponse(size, taken, samples, { largestResponse })
+    const next = afterResponse(size, taken, samples, { largestResponse, targetSamples })
     if (!next.isGrowing && next.points === size.points) return windows + 1 + Math.ceil(left / size.points)
     size = next
   }

@@ -47,6 +47,8 @@ describe("decodeConfig", () => {
         lookbackMillis: 0,
         settleDelayMillis: 60_000,
         concurrency: 4,
+        maxRequestsPerSecond: undefined,
+        maxSamplesPerSecond: undefined,
         requestTimeoutMillis: 120_000,
         maxRetries: 5,
         compression: "none",
@@ -76,6 +78,8 @@ describe("decodeConfig", () => {
         settle_delay: "5m",
         headers: [{ name: "X-Scope-OrgID", value: "tenant" }],
         concurrency: 8,
+        max_requests_per_second: 0.5,
+        max_samples_per_second: "20000",
         request_timeout: 30,
         max_retries: 0,
         compression: "gzip"
@@ -101,6 +105,8 @@ describe("decodeConfig", () => {
         [["X-Scope-OrgID", "tenant"]]
       )
       assert.strictEqual(result.concurrency, 8)
+      assert.strictEqual(result.maxRequestsPerSecond, 0.5)
+      assert.strictEqual(result.maxSamplesPerSecond, 20_000)
       assert.strictEqual(result.requestTimeoutMillis, 30_000)
       assert.strictEqual(result.maxRetries, 0)
       assert.strictEqual(result.compression, "gzip")
