@@ -6,7 +6,7 @@ import { GrowingMask, isCommon } from "../config/SecretMask.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import { excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
-import { METRIC_NAME } from "../samples/Series.ts"
+import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
 import type { Row } from "../samples/TableRow.ts"
 import { endSentence, excerptLine } from "../text/excerpt.ts"
 import * as Api from "./api.ts"
@@ -28,7 +28,8 @@ import { serverTimeout } from "./load/serverTimeout.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
-import type { RangeQuery, RemoteReadQuery, TimeRange } from "./RangeQuery.ts"
+import { storedBlocks } from "./query/storedBlocks.ts"
+import type { RangeQuery, RemoteReadQuery, StoredQuery, TimeRange } from "./RangeQuery.ts"
 import type { ExternalLabels } from "./remoteRead/externalLabels.ts"
 import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
@@ -55,8 +56,8 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry except `backend`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`, because only
- * their caller knows how much of the response it has used.
+ * All methods retry except `backend`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange`, `remoteRead` and `instantRange`,
+ * because only their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -131,6 +132,14 @@ export class PrometheusClient extends Context.Service<
      */
     readonly remoteRead: (
       query: RemoteReadQuery
+    ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
+    /**
+     * Sends an instant query for the stored samples of a range, both ends included: for servers without remote read. Each float
+     * and each histogram comes once, in the order of time; of a series that has both, floats come first. Otherwise like
+     * `remoteRead`.
+     */
+    readonly instantRange: (
+      query: StoredQuery
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
   }
 >()("source-prometheus/prometheus/PrometheusClient") {
@@ -329,6 +338,25 @@ const make = (
     return undefined
   })
 
+  /** Sends a query whose response is a matrix. The span ends with the scope, after the complete response has been read. */
+  const matrix = Effect.fnUntraced(function* (
+    name: string,
+    request: ApiRequest,
+    { samples, series }: { readonly samples: ExpectedSamples; readonly series: SeriesCache | undefined }
+  ) {
+    const span = yield* Effect.makeSpanScoped(`PrometheusClient.${name}`, spanOf(request))
+    const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
+    return rangeBlocks(body, {
+      series,
+      excludedLabels: settings.excludedLabels,
+      mask,
+      onEnd: (envelope, members) => {
+        evidence.observe({ members })
+        return judge(Api.rangeOutcome(envelope, partialData, contextOf(body)))
+      }
+    })
+  })
+
   return {
     clock,
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
@@ -393,21 +421,21 @@ const make = (
       ),
     queryRange: Effect.fnUntraced(function* (query) {
       const request = Api.rangeRequest(query, settings.requestTimeoutMillis, yield* exactness)
-      // The span ends with the scope, after the complete response has been read.
-      const span = yield* Effect.makeSpanScoped("PrometheusClient.queryRange", spanOf(request))
       const points = Math.floor((query.endMillis - query.startMillis) / query.stepMillis) + 1
       const samples = yield* gridSamples.expect(query, points)
-      const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
-      const blocks = rangeBlocks(body, {
-        series: query.series,
-        excludedLabels: settings.excludedLabels,
-        mask,
-        onEnd: (envelope, members) => {
-          evidence.observe({ members })
-          return judge(Api.rangeOutcome(envelope, partialData, contextOf(body)))
-        }
-      })
+      const blocks = yield* matrix("queryRange", request, { samples, series: query.series })
       return yield* gridSamples.count(query, samples, blocks)
+    }),
+    instantRange: Effect.fnUntraced(function* (query) {
+      const known = yield* exactness
+      const request = Api.storedRequest(query, settings.requestTimeoutMillis, known)
+      const samples = yield* storedSamples.expect(query, query.endMillis - query.startMillis + 1)
+      const response = yield* matrix("instantRange", request, { samples, series: query.series })
+      const blocks = storedBlocks(response, query, {
+        oddities: known.profile.stored ?? {},
+        address: settings.baseUrl + request.path
+      })
+      return yield* storedSamples.count(query, samples, blocks)
     }),
     remoteRead: Effect.fnUntraced(function* (query) {
       const request = Api.remoteReadRequest(query)

@@ -20,8 +20,8 @@ import {
 } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { partsOf, proposeLengths } from "./planParts.ts"
+import { remoteDensity } from "./remoteDensity.ts"
 import { probe, withGroupsOnce } from "./seriesCounts.ts"
-import { remoteDensity, STORED_SAMPLE_BYTES, storedDensity } from "./storedDensity.ts"
 
 /** The estimate of one stream, or of a part of it. Only samples and bytes are estimated. */
 export interface ReadEstimate {
@@ -67,6 +67,9 @@ export interface DryRunPart {
 
 /** The bytes of a sample in a response, for example `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
+
+/** The bytes of a stored sample in a compressed chunk. */
+const STORED_SAMPLE_BYTES = 4
 
 /** The sum of estimates that have no series in common. */
 export const sumOfEstimates = (estimates: ReadonlyArray<ReadEstimate>): ReadEstimate =>
@@ -205,16 +208,14 @@ interface EstimatedRange {
   readonly estimate: ReadEstimate
   /** What is read. */
   readonly range: GridRange
-  /** The samples of a series for each point: those of stored samples, whose points are milliseconds, are less than one. */
-  readonly density: number
   /** The points at which series were counted. */
   readonly probed: GridRange
-  /** The numbers of series at these points that have some. */
+  /** The numbers of samples for each point of the range, at those probed points that have some. */
   readonly counts: ReadonlyMap<number, number>
 }
 
 /** The estimated number of samples in a part of a range, from the nearest points at which series were counted. */
-const samplesWithin = ({ counts, density, probed }: EstimatedRange, range: GridRange): number => {
+const samplesWithin = ({ counts, probed }: EstimatedRange, range: GridRange): number => {
   const { firstMillis, lastMillis, stepMillis } = probed
   const first = Math.max(range.firstMillis, firstMillis)
   const last = Math.min(range.lastMillis, lastMillis + stepMillis - range.stepMillis)
@@ -228,7 +229,7 @@ const samplesWithin = ({ counts, density, probed }: EstimatedRange, range: GridR
     sum += counts.get(time) ?? 0
     probes++
   }
-  return (sum / probes) * points * density
+  return (sum / probes) * points
 }
 
 /**
@@ -254,7 +255,6 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
 const tableRange = (range: GridRange): EstimatedRange => ({
   estimate: { series: 0, points: 0, windows: 1, samples: 0, bytes: 0 },
   range,
-  density: 0,
   probed: range,
   counts: new Map()
 })
@@ -262,24 +262,20 @@ const tableRange = (range: GridRange): EstimatedRange => ({
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const points = pointCount(range)
-  const { counts, failure, perPoint, probed, times } = yield* probe(name, range)
+  const { counts, failure, perPoint, probed, samplesPerSeries, times } = yield* probe(name, range)
   if (failure !== undefined) yield* warnOfFailure(failure)
-  const lastMillis = times.at(-1)
-  const isRaw = isRawRange(range)
-  const density = isRaw && lastMillis !== undefined ? yield* storedDensity(name, lastMillis) : 1
-  const samples = Math.round(perPoint * points * density)
+  const samples = Math.round(perPoint * points)
   return {
     estimate: {
       series: largest(counts),
       points,
-      windows: windowsOf(points, perPoint * density, boundsOf(range), settings),
+      windows: windowsOf(points, perPoint, boundsOf(range), settings),
       samples,
-      bytes: samples * (isRaw ? STORED_SAMPLE_BYTES : SAMPLE_BYTES)
+      bytes: samples * (isRawRange(range) ? STORED_SAMPLE_BYTES : SAMPLE_BYTES)
     },
     range,
-    density,
     probed,
-    counts: new Map(times.map((time, i) => [time, counts[i]!])),
+    counts: new Map(times.map((time, i) => [time, counts[i]! * samplesPerSeries])),
     /** The first point that was found to have samples. */
     firstMillis: times[0]
   }

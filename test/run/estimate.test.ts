@@ -130,33 +130,12 @@ describe("estimate", () => {
           }
         ],
         // The samples are stored once a minute.
-        remoteRead: { samples: 20_000, bytes: 100_000 }
+        remoteRead: { samples: 20_000, bytes: 80_000 }
       })
       assert.lengthOf(rangeRequests(mock), 2)
       const { events, mock: read } = yield* readAll(incremental("a"), setting)
       assert.strictEqual(samplesOf(events).size, 15_000)
       assert.strictEqual(dryRun.streams[0]!.windows, windows(read).length)
-    })
-  )
-
-  it.effect("estimates stored samples by how densely they are stored, and not by milliseconds", () =>
-    Effect.gen(function* () {
-      const setting = {
-        series: gauge("a", 500, 3),
-        points: 500,
-        config: { sampling: "raw" },
-        mock: { lookbackMillis: 300_000 }
-      }
-      const { dryRun } = yield* estimateOf(setting)
-      assert.isUndefined(dryRun.remoteRead)
-      const [stream] = dryRun.streams
-      assert.isTrue(stream!.isRaw)
-      assert.approximately(stream!.samples, 1500, 60)
-      assert.strictEqual(stream!.bytes, 5 * stream!.samples)
-      const { events, mock } = yield* readAll(incremental("a"), setting)
-      assert.strictEqual(samplesOf(events).size, 1500)
-      const reads = mock.requests.filter(({ path }) => path.endsWith("/api/v1/read"))
-      assert.approximately(stream!.windows, reads.length, 1)
     })
   )
 
