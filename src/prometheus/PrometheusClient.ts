@@ -35,6 +35,7 @@ import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
+import { cpuBounds, cpuRequest, parseServerCpu, type ServerCpu, showsCpu } from "./serverCpu.ts"
 import { exemplars, snapshots } from "./tables/endpoints.ts"
 import type { SnapshotName } from "./tables/schemas.ts"
 
@@ -101,6 +102,11 @@ export class PrometheusClient extends Context.Service<
     readonly externalLabels: Effect.Effect<ExternalLabels | undefined>
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
+    /**
+     * The CPU time that the server's process has used so far. Undefined if it does not show that, or not within two seconds. Never
+     * fails.
+     */
+    readonly cpu: Effect.Effect<ServerCpu | undefined>
     /** The present rows of a table. Their time is `timeMillis`. */
     readonly snapshot: (
       table: SnapshotName,
@@ -383,6 +389,16 @@ const make = (
       onFailure: ({ summary }) =>
         Effect.as(Effect.logInfo(`Metric types and help texts are not available: ${summary}`), new Map())
     }),
+    cpu: Effect.gen(function* () {
+      const { kind } = yield* backend
+      if (!showsCpu.has(kind)) return undefined
+      const body = yield* send(cpuRequest)
+      return parseServerCpu(yield* bodyText(body, cpuBounds))
+    }).pipe(
+      Effect.scoped,
+      Effect.timeout(CPU_TIMEOUT_MILLIS),
+      Effect.orElseSucceed(() => undefined)
+    ),
     snapshot: (table, timeMillis) =>
       Effect.flatMap(exactness, (exactness) =>
         call("snapshot", snapshots[table]({ timeMillis, excludedLabels: settings.excludedLabels }, exactness))
@@ -441,6 +457,9 @@ const make = (
 
 /** How long a request may take that nothing depends on. */
 const OPTIONAL_TIMEOUT_MILLIS = 5000
+
+/** How long the server's figures are waited for, also for their turn within the load budget. */
+const CPU_TIMEOUT_MILLIS = 2000
 
 /** Runs an effect at most once and shares its result. It continues if a caller is interrupted. */
 const once = <A>(effect: Effect.Effect<A>): Effect.Effect<A> => {

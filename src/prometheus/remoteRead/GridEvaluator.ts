@@ -3,6 +3,7 @@
  * sample of the series in the look-back before it, a float or a histogram, and there is none if that is a stale marker. A NaN
  * that is not a marker is a value.
  */
+import { recycle } from "../../samples/Arena.ts"
 import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
 import { isStaleAt, staleHistogram, wordsOf } from "./staleMarkers.ts"
 
@@ -80,6 +81,7 @@ export class GridEvaluator {
       if (block._tag === "NumberBlock") this.addFloats(block)
       else if (block._tag === "HistogramBlock") this.addHistograms(block)
       else throw new Error("Stored samples are numbers.")
+      recycle(block)
     }
     return this.take()
   }
