@@ -18,6 +18,12 @@ type Requested = Effect.Effect<Response, PrometheusError, Scope.Scope>
 /** How samples are asked for: by remote read, as chunks or in one message, or by queries. */
 type Way = "chunks" | "samples" | "query"
 
+const UNKNOWN_LABELS =
+  "The server does not show its external labels, which it may add to the series of remote reads."
+
+const OWN_LABELS =
+  "Read by queries: series may have external labels of the server as their own, which a remote read does not show."
+
 /** Makes the readings of one server, which share what it has shown to offer. */
 export const makeStoredSamples = Effect.gen(function* () {
   const client = yield* PrometheusClient
@@ -34,8 +40,9 @@ export const makeStoredSamples = Effect.gen(function* () {
     })
 
   /** Version 2 leaves native histograms out of the other form. Queries have them on all servers. */
-  const withoutChunks = Effect.map(client.backend, ({ kind }): Way =>
-    kind === "prometheus3" ? "samples" : "query"
+  const withoutChunks = Effect.map(
+    client.backend,
+    ({ kind }): Way => (kind === "prometheus3" ? "samples" : "query")
   )
 
   /** Fails so that the request is repeated, in another way. The samples that arrived before are not emitted twice. */
@@ -57,9 +64,8 @@ export const makeStoredSamples = Effect.gen(function* () {
       Effect.gen(function* () {
         const externalLabels = yield* droppable(matchers, range)
         if (externalLabels === undefined) {
-          yield* Effect.logDebug(
-            "The labels that the server adds to remote reads cannot be distinguished from those of the series."
-          )
+          if ((yield* client.externalLabels) === undefined) yield* change("query", UNKNOWN_LABELS)
+          else yield* Effect.logDebug(OWN_LABELS)
           return yield* query(range, matchers)
         }
         const accepted = [way === "samples" ? "samples" : "chunks"] as const

@@ -218,19 +218,19 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
         series: Array.from({ length: 4 }, (_, n) => ({
           labels: { __name__: "raw_many", n: `${n}` },
           samples: Array.from(
-            { length: 60_000 },
+            { length: 12_000 },
             (_, i) => [start + 15_000 * i + (i % 11), i / 4 + n] as const
           )
         }))
       })
       const files = yield* connector.workspace
       const path = files.path("data.duckdb")
-      const args = runArgs(server, start, path, ["--end", iso(start + 11 * 86_400_000), "--json"])
+      const args = runArgs(server, start, path, ["--end", iso(start + 3 * 86_400_000), "--json"])
       const plan = yield* child.run([...args, "--dry-run"])
       const [estimated] = (
         JSON.parse(plan.stdout) as { readonly streams: ReadonlyArray<Record<string, number>> }
       ).streams
-      assert.closeTo(estimated!.estimated_samples!, 240_000, 12_000, plan.stdout)
+      assert.closeTo(estimated!.estimated_samples!, 48_000, 2500, plan.stdout)
       assert.strictEqual(estimated!.series, 4)
       for (const millis of [300, 600, 900, 1300]) {
         yield* Effect.scoped(
@@ -344,7 +344,7 @@ describeEachConcurrently(victoriaMetricsServers, "stored samples of a real $name
         })
       )
       assert.deepStrictEqual(sorted(recorded(output)), sorted(expected))
-      assert.isTrue(output.logs.some((line) => line.includes("Stored samples are read by queries")))
+      assert.include(output.logs.join("\n"), "Stored samples are read by queries")
     })
   )
 })
