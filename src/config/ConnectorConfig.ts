@@ -64,6 +64,8 @@ export interface Settings extends StreamSettings {
   readonly excludedLabels: ReadonlySet<string>
   readonly lookbackMillis: number
   readonly settleDelayMillis: number
+  /** How the samples of a grid are requested. */
+  readonly api: Config["api"]
   readonly concurrency: number
   readonly requestTimeoutMillis: number
   readonly maxRetries: number
@@ -170,6 +172,7 @@ const toSettings = (
   excludedLabels: new Set(config.exclude_labels),
   lookbackMillis: config.lookback_window * 1000,
   settleDelayMillis: config.settle_delay * 1000,
+  api: config.api,
   concurrency: config.concurrency,
   requestTimeoutMillis: config.request_timeout * 1000,
   maxRetries: config.max_retries,

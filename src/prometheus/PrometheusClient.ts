@@ -29,6 +29,7 @@ import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
+import { type ServerConfiguration, serverConfiguration } from "./serverConfiguration.ts"
 import { exemplars, snapshots } from "./tables/endpoints.ts"
 import type { SnapshotName } from "./tables/schemas.ts"
 
@@ -49,7 +50,7 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry except `backend` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`, because only
+ * All methods retry except `backend`, `configuration` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`, because only
  * their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
@@ -61,6 +62,8 @@ export class PrometheusClient extends Context.Service<
     readonly now: Effect.Effect<number, PrometheusError>
     /** What kind of server it is. Asked once, without holding up a read: an unknown server is read too. */
     readonly backend: Effect.Effect<Backend>
+    /** Parts of the server's own configuration; undefined if it does not show it. Asked once, like `backend`. */
+    readonly configuration: Effect.Effect<ServerConfiguration | undefined>
     /**
      * Why samples may be missing although responses do not say so, as a sentence: a source of the server is away. Only some
      * backends report this.
@@ -262,6 +265,13 @@ const make = (
     () => identify(evidence.known)
   )
 
+  const configuration = once(
+    Effect.orElseSucceed(
+      Effect.map(tryOnce("configuration", serverConfiguration), ({ value }) => value),
+      () => undefined
+    )
+  )
+
   /** The parameters for the server, as far as it is known now. */
   const exactness = Effect.map(
     backend,
@@ -292,6 +302,7 @@ const make = (
     clock,
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
     backend,
+    configuration,
     missingSource,
     metricNames: (range, matchers, selector = configured) =>
       Effect.flatMap(exactness, (exactness) =>

@@ -1,4 +1,4 @@
-/** A source that uses `query_range`: the server evaluates the points of the grid. */
+/** A source that uses `query_range`, where the server evaluates the points of the grid, and `eitherApi` where that is configured. */
 import { Context, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -9,6 +9,7 @@ import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint, firstPointOfGroup } from "./beginning.ts"
 import { countByMetric } from "./countByMetric.ts"
+import { makeEitherApi } from "./eitherApi.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
 import { listedOnce } from "./listedOnce.ts"
@@ -33,6 +34,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     /** Searches for groups may be slow where those for metrics are not. */
     const groupHints: BeginningHints = {}
     const explain = yield* makeExplainer
+    const withEitherApi = yield* makeEitherApi
     const groups = Effect.provide(yield* listedOnce, services)
     return BlockSource.of({
       open: (definition) => {
@@ -73,8 +75,9 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         const own = "matchers" in definition ? definition.matchers : []
         /** The parts of a group have matchers of their metrics. */
         const base = definition._tag === "Group" ? [] : [ofMetric(metric)]
-        const selectorOf = (matchers: ReadonlyArray<Matcher>) => render([...base, ...matchers, ...own])
-        const source: StreamSource = {
+        const matchersOf = (matchers: ReadonlyArray<Matcher>) => [...base, ...matchers, ...own]
+        const selectorOf = (matchers: ReadonlyArray<Matcher>) => render(matchersOf(matchers))
+        const byQuery: StreamSource = {
           metrics: new Set([metric]),
           expect: (range) => range,
           request: (range, matchers) =>
@@ -108,6 +111,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           explainEmpty: (range) => explain(metric, range),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
+        const source = withEitherApi(byQuery, { name: metric, matchersOf })
         return definition._tag === "Group"
           ? groupSource(source, {
               group: definition.name,

@@ -45,6 +45,7 @@ describe("decodeConfig", () => {
         excludedLabels: new Set<string>(),
         lookbackMillis: 0,
         settleDelayMillis: 60_000,
+        api: "auto",
         concurrency: 4,
         requestTimeoutMillis: 120_000,
         maxRetries: 5,

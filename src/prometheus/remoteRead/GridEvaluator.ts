@@ -4,6 +4,7 @@
  * that is not a marker is a value.
  */
 import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
+import type { Lookback } from "../Backend.ts"
 import { isStaleAt, staleHistogram, wordsOf } from "./staleMarkers.ts"
 
 /** The points `firstMillis`, `firstMillis + stepMillis`, … up to and including `lastMillis`. */
@@ -11,13 +12,6 @@ export interface Grid {
   readonly firstMillis: number
   readonly lastMillis: number
   readonly stepMillis: number
-}
-
-/** How far before a point its sample may be. */
-export interface Lookback {
-  readonly lookbackMillis: number
-  /** Whether a sample that is exactly as old as the look-back is too old, as it is since Prometheus 3. */
-  readonly isLeftOpen: boolean
 }
 
 /** A block is complete with this many samples. */
