@@ -39,3 +39,7 @@ export { type MockServer, make as mockServer } from "./mock/MockServer.ts"
 
 export { anyOf, type Faults, firstTries, onMetric, onPath, refusal } from "./mock/faults.ts"
 export type { Fault, MockRequest, MockResponse } from "./mock/http.ts"
+
+// What a remote read requested.
+
+export { isRead, parseReadRequest, type ReadQuery, type ReadRequest } from "./mock/readRequest.ts"

@@ -10,7 +10,7 @@ import { read as readStreams } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { definitionOf, layoutOf } from "../sync/StreamDefinition.ts"
-import { type GridRange, rangeText } from "../sync/TimeGrid.ts"
+import { type GridRange, isRawRange, rangeText } from "../sync/TimeGrid.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
@@ -150,7 +150,9 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
           ? `${name}: nothing new to read yet.`
           : definitionOf(settings, name)._tag === "Table"
             ? `${name}: reading the table.`
-            : `${name}: reading ${pluralize(points, "point")}, ${rangeText(range)}, one every ${range.stepMillis / 1000} s.`
+            : isRawRange(range)
+              ? `${name}: reading all stored samples, ${rangeText(range)}.`
+              : `${name}: reading ${pluralize(points, "point")}, ${rangeText(range)}, one every ${range.stepMillis / 1000} s.`
       )
     }
     const stream = open.get(name)!

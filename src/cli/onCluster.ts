@@ -35,6 +35,7 @@ export const sharedSettings = (
   source,
   destination: targetText(target),
   step: stepText(settings.stepSeconds),
+  ...(settings.sampling === "raw" ? { sampling: "raw" } : {}),
   selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
   ...(settings.queries.length === 0 ? {} : { queries: queriesText(settings) }),
   // A worker lists the metrics of a group among those that it includes itself.
@@ -58,8 +59,8 @@ const groupsText = ({ groups }: Settings): string =>
 const overridesText = ({ overrides }: Settings): string =>
   overrides
     .map(
-      ({ matchers, metrics, stepSeconds }) =>
-        `${metrics.text}${ownStep(stepSeconds)}${matchers === undefined ? "" : ` ${render(matchers)}`}`
+      ({ matchers, metrics, sampling, stepSeconds }) =>
+        `${metrics.text}${ownStep(stepSeconds)}${sampling === undefined ? "" : ` ${sampling}`}${matchers === undefined ? "" : ` ${render(matchers)}`}`
     )
     .join(", ")
 

@@ -13,9 +13,9 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
 import { executePart } from "../run/writeParts.ts"
 import type { SyncPart } from "../sync/parts.ts"
-import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
 import { kindOf } from "../sync/StreamDefinition.ts"
-import { rangeText } from "../sync/TimeGrid.ts"
+import * as streamSources from "../sync/sources.ts"
+import { isRawRange, rangeText } from "../sync/TimeGrid.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { type ConfigFlags, configFlags, isDemo, settingsOf, withFlagsToCheck } from "./configFlags.ts"
@@ -166,7 +166,7 @@ export const makeExecute = Effect.fnUntraced(function* <R, E>(
       RcMap.make({
         lookup: (grid: string) =>
           Layer.build(
-            QueryRangeSource.layer.pipe(
+            streamSources.layer.pipe(
               Layer.provideMerge(Layer.succeed(ConnectorConfig, settingsOfSync(grid))),
               Layer.provide(Layer.succeedContext(client))
             )
@@ -189,7 +189,8 @@ export const makeExecute = Effect.fnUntraced(function* <R, E>(
         if (settings !== current.settings) current = yield* sessionOf(settings)
         const { firstMillis, lastMillis, stepMillis } = part.grid
         // Each sync has another last point. Its sources list the metrics of groups anew.
-        const grid = JSON.stringify([firstMillis, stepMillis / 1000, lastMillis])
+        const stepSeconds = isRawRange(part.grid) ? settings.stepSeconds : stepMillis / 1000
+        const grid = JSON.stringify([firstMillis, stepSeconds, lastMillis])
         return yield* Effect.provideContext(executePart(part), yield* RcMap.get(current.sources, grid))
       })
       const done = yield* withRenewal(current.settings, renewed, readWith).pipe(

@@ -16,7 +16,7 @@ import { crossProblems } from "./crossChecks.ts"
 import { decodeKeys } from "./decodeKeys.ts"
 import { type InputFileError, isTooDeep, readJsonFile, TOO_DEEP } from "./inputFile.ts"
 import { type Config, type ConfigInput, keys } from "./keys.ts"
-import { compileFilter, type StreamSettings, streamSettingsOf } from "./StreamSettings.ts"
+import { compileFilter, type Sampling, type StreamSettings, streamSettingsOf } from "./StreamSettings.ts"
 import { parseMoment } from "./times.ts"
 
 /** The configuration is missing, unreadable or invalid. `message` names every invalid key. */
@@ -57,6 +57,7 @@ export interface Settings extends StreamSettings {
   readonly startMillis: number
   readonly endMillis: Option.Option<number>
   readonly stepSeconds: number
+  readonly sampling: Sampling
   readonly metrics: MetricFilter
   readonly matchers: ReadonlyArray<Matcher>
   readonly labelColumns: boolean
@@ -166,6 +167,7 @@ const toSettings = (
   startMillis: parseMoment(config.start_date),
   endMillis: Option.map(Option.fromNullishOr(config.end_date), parseMoment),
   stepSeconds: config.step,
+  sampling: config.sampling,
   metrics,
   matchers: Result.getOrThrow(parseSelector(config.selector ?? "")),
   labelColumns: config.label_columns,

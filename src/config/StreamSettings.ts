@@ -19,11 +19,15 @@ export interface GroupSettings {
   readonly metrics: MetricFilter
 }
 
+/** `step`: one data point per step and series. `raw`: every stored sample with its own time. */
+export type Sampling = Config["sampling"]
+
 /** Settings that replace the general ones for some metrics. */
 export interface Override {
   readonly metrics: NamePattern
   readonly stepSeconds: number | undefined
   readonly matchers: ReadonlyArray<Matcher> | undefined
+  readonly sampling: Sampling | undefined
 }
 
 /** One of Prometheus' own tables. */
@@ -81,12 +85,13 @@ export const streamSettingsOf = Effect.fnUntraced(function* ({
   )
   const [compiledOverrides, overrideProblems] = yield* Effect.partition(
     overrides.map((override, index) => ({ override, index })),
-    ({ index, override: { metrics, selector, step } }) =>
+    ({ index, override: { metrics, sampling, selector, step } }) =>
       Effect.mapBoth(compilePattern(metrics), {
         onSuccess: (pattern): Override => ({
           metrics: pattern,
           stepSeconds: step,
-          matchers: selector === undefined ? undefined : Result.getOrElse(parseSelector(selector), () => [])
+          matchers: selector === undefined ? undefined : Result.getOrElse(parseSelector(selector), () => []),
+          sampling
         }),
         onFailure: (problem) => `overrides[${index}].metrics: ${problem}.`
       })

@@ -33,8 +33,8 @@ export const streamNameProblems: Check = ({ groups = [], queries = [], tables = 
 
 /** An override without effect is a mistake, such as a misspelled key. */
 export const overrideProblems: Check = ({ overrides = [] }) =>
-  overrides.flatMap(({ selector, step }, index) =>
-    selector === undefined && step === undefined
-      ? [`overrides[${index}] must have step or selector: without either, it changes nothing.`]
+  overrides.flatMap(({ sampling, selector, step }, index) =>
+    selector === undefined && step === undefined && sampling === undefined
+      ? [`overrides[${index}] must have step, selector or sampling: without them, it changes nothing.`]
       : []
   )

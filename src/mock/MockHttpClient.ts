@@ -10,7 +10,7 @@ import type { MockPrometheus } from "./MockPrometheus.ts"
 export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
   HttpClient.make(
     Effect.fnUntraced(function* (request, url) {
-      const body = yield* bodyText(request)
+      const body = yield* bodyBytes(request)
       const now = yield* Clock.currentTimeMillis
       const reply = mock.handle(makeRequest(request.method, url, Object.entries(request.headers), body), now)
       yield* Effect.sleep(reply.delayMillis)
@@ -32,16 +32,17 @@ export const layerClient = (mock: MockPrometheus): Layer.Layer<PrometheusClient,
 const failure = (reason: HttpClientError.HttpClientErrorReason) =>
   new HttpClientError.HttpClientError({ reason })
 
-/** The body as text; Prometheus reads no other bodies than these. */
-const bodyText = (
+/** The body as bytes; Prometheus reads no other bodies than these. */
+const bodyBytes = (
   request: HttpClientRequest.HttpClientRequest
-): Effect.Effect<string, HttpClientError.HttpClientError> => {
+): Effect.Effect<Uint8Array, HttpClientError.HttpClientError> => {
   const { body } = request
-  if (body._tag === "Uint8Array") return Effect.succeed(new TextDecoder().decode(body.body))
-  if (body._tag !== "Stream") return Effect.succeed("")
-  return Effect.mapError(Stream.mkString(Stream.decodeText(body.stream)), (cause) =>
-    failure(new HttpClientError.EncodeError({ request, cause }))
-  )
+  if (body._tag === "Uint8Array") return Effect.succeed(body.body)
+  if (body._tag !== "Stream") return Effect.succeed(new Uint8Array(0))
+  return Effect.mapBoth(Stream.mkArrayBuffer(body.stream), {
+    onSuccess: (buffer) => new Uint8Array(buffer),
+    onFailure: (cause) => failure(new HttpClientError.EncodeError({ request, cause }))
+  })
 }
 
 /**

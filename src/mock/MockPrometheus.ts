@@ -10,11 +10,13 @@
  * `>` and `&` in labels of its tables.
  */
 import { hash } from "node:crypto"
-import { type ApiResponse, plain, respond } from "./api.ts"
+import { type ApiContext, type ApiResponse, plain, respond } from "./api.ts"
 import { defaultOptions } from "./evaluate.ts"
 import type { Faults } from "./faults.ts"
 import { encodeChunks, type Fault, type MockRequest, type MockResponse, takeBytes } from "./http.ts"
+import { type LabelsInput, makeLabels } from "./MockLabels.ts"
 import type { MockDatabase } from "./MockSeries.ts"
+import { remoteRead } from "./remoteRead.ts"
 
 /** How a mock differs from a Prometheus 2.42 without authentication or limits. */
 export interface MockOptions {
@@ -34,6 +36,10 @@ export interface MockOptions {
   readonly maxSamples?: number
   /** Hides samples that are later than now, so that time can pass in a test. */
   readonly hideFuture?: boolean
+  /** Whether it offers remote read, as it does by default. Thanos Query does not. */
+  readonly remoteRead?: boolean
+  /** The server's own labels, which remote read adds to series that do not have them. */
+  readonly externalLabels?: LabelsInput
   /** Added to every successful response to a query. */
   readonly warnings?: ReadonlyArray<string>
   readonly infos?: ReadonlyArray<string>
@@ -55,8 +61,8 @@ export interface ReceivedRequest extends MockRequest {
  */
 export const MAX_KEPT = 64_000_000
 
-const sizeOf = ({ params, url }: MockRequest): number => {
-  let size = 1000 + url.length
+const sizeOf = ({ body, params, url }: MockRequest): number => {
+  let size = 1000 + url.length + body.length
   for (const [name, value] of params) size += name.length + value.length
   return size
 }
@@ -112,7 +118,8 @@ export class MockPrometheus {
   #count(request: MockRequest): number {
     const params = new URLSearchParams(request.params)
     params.sort()
-    const key = hash("sha256", `${request.method} ${request.path}?${params}`, "base64")
+    const body = hash("sha256", request.body)
+    const key = hash("sha256", `${request.method} ${request.path}?${params} ${body}`, "base64")
     const attempt = (this.#attempts.get(key) ?? 0) + 1
     // The latest goes to the end, and the oldest is dropped.
     this.#attempts.delete(key)
@@ -124,11 +131,13 @@ export class MockPrometheus {
   #respond(request: MockRequest, nowMillis: number): ApiResponse {
     const {
       basicAuth,
+      externalLabels = {},
       hideFuture = false,
       infos = [],
       lookbackMillis = defaultOptions.lookbackMillis,
       maxSamples = Number.POSITIVE_INFINITY,
       pathPrefix = "",
+      remoteRead: offersRemoteRead = true,
       requiredHeaders = {},
       version = "2.42.0",
       warnings = []
@@ -148,11 +157,21 @@ export class MockPrometheus {
     const untilMillis = hideFuture ? nowMillis : defaultOptions.untilMillis
     const evaluation = { lookbackMillis, lookbackClosed: major < 3, untilMillis }
     const { database } = this
-    return respond(
-      { database, nowMillis, version, release, evaluation, maxSamples, warnings, infos },
-      request,
-      request.path.slice(pathPrefix.length)
-    )
+    const context: ApiContext = {
+      database,
+      nowMillis,
+      version,
+      release,
+      evaluation,
+      maxSamples,
+      externalLabels: makeLabels(externalLabels),
+      warnings,
+      infos
+    }
+    const path = request.path.slice(pathPrefix.length)
+    return offersRemoteRead && path === "/api/v1/read"
+      ? remoteRead(context, request)
+      : respond(context, request, path)
   }
 }
 

@@ -110,7 +110,7 @@ const close = (server: Http.Server) =>
   })
 
 /** The body of a request; undefined if it is too large. */
-const bodyOf = async (request: Http.IncomingMessage): Promise<string | undefined> => {
+const bodyOf = async (request: Http.IncomingMessage): Promise<Buffer | undefined> => {
   if (isTooLarge(request)) return undefined
   const chunks: Array<Buffer> = []
   let bytes = 0
@@ -120,7 +120,7 @@ const bodyOf = async (request: Http.IncomingMessage): Promise<string | undefined
     if (bytes > MAX_BODY_BYTES) return undefined
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString("utf8")
+  return Buffer.concat(chunks)
 }
 
 const send = async (response: Http.ServerResponse, reply: MockResponse): Promise<void> => {

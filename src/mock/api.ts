@@ -3,6 +3,7 @@ import { Iterable, Result } from "effect"
 import { unescapeName } from "../promql/escapeName.ts"
 import { isBareName } from "../promql/Matcher.ts"
 import { formatFloat64 } from "../samples/formatFloat64.ts"
+import type { Labels } from "../samples/Sample.ts"
 import { byBytes } from "../samples/Series.ts"
 import {
   type EvaluateOptions,
@@ -41,6 +42,8 @@ export interface ApiContext {
   readonly evaluation: EvaluateOptions
   /** How many samples one query may load. */
   readonly maxSamples: number
+  /** Added to the series of remote reads. */
+  readonly externalLabels: Labels
   /** Added to every successful response to a query, after the data. */
   readonly warnings: ReadonlyArray<string>
   readonly infos: ReadonlyArray<string>
@@ -50,7 +53,7 @@ export interface ApiContext {
 export interface ApiResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body: Iterable<string>
+  readonly body: Iterable<string | Uint8Array>
 }
 
 const json = { "content-type": "application/json" }

@@ -147,7 +147,8 @@ const parseParts = (text: string, modern: boolean): Result.Result<SelectorParts,
   })
 }
 
-const compile = (
+/** Compiles matchers; with a name, those of a metric. */
+export const compile = (
   name: string,
   matchers: ReadonlyArray<Matcher.Matcher>,
   dotAll: boolean

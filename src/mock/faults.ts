@@ -1,16 +1,25 @@
 /** Which requests to a mock fail, and how: for `MockOptions.faults`. */
+import { METRIC_NAME } from "../samples/Series.ts"
 import type { Fault, MockRequest } from "./http.ts"
+import { isRead, parseReadRequest } from "./readRequest.ts"
 
-/** Chooses the fault of a request, if any. `attempt` counts requests with the same method, path and parameters, from 1. */
+/** Chooses the fault of a request, if any. `attempt` counts equal requests, from 1. */
 export type Faults = (request: MockRequest, attempt: number) => Fault | undefined
 
-/** Applies a fault to the range queries of one metric. */
+/** Applies a fault to the range queries and the remote reads of one metric. */
 export const onMetric = (metric: string, fault: Fault) => {
   const quoted = JSON.stringify(metric).slice(1, -1)
   // Only the complete name, not a part of a longer one.
   const named = new RegExp(`(?<![\\w:])${quoted.replace(/[^\w:]/g, "\\$&")}(?![\\w:])`)
-  return ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined =>
-    path.endsWith("/api/v1/query_range") && named.test(params.get("query") ?? "") ? fault : undefined
+  return (request: Pick<MockRequest, "body" | "params" | "path">): Fault | undefined => {
+    const { body, params, path } = request
+    const applies = isRead(request)
+      ? parseReadRequest(body).queries.some(({ matchers }) =>
+          matchers.some(({ label, value }) => label === METRIC_NAME && value === metric)
+        )
+      : path.endsWith("/api/v1/query_range") && named.test(params.get("query") ?? "")
+    return applies ? fault : undefined
+  }
 }
 
 /** Applies a fault to all requests whose path ends so: `/api/v1/labels`, or `""` for every request. */

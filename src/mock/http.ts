@@ -11,6 +11,8 @@ export interface MockRequest {
   readonly params: URLSearchParams
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, string>
+  /** The body, unless it is a form: the message of a remote read. */
+  readonly body: Uint8Array
 }
 
 /** A response as a transport sends it: without length or encoding. */
@@ -44,25 +46,36 @@ export interface Fault {
   readonly reset?: boolean
 }
 
-/** Builds a request from a transport's. The body is used only if it was sent as a form. */
+/** Builds a request from a transport's. */
 export const makeRequest = (
   method: string,
   url: URL,
   headers: Iterable<readonly [name: string, value: string]>,
-  body: string
+  body: string | Uint8Array
 ): MockRequest => {
   const byName = new Map<string, string>()
   for (const [name, value] of headers) byName.set(name.toLowerCase(), value)
   const isForm =
     method === "POST" &&
     (byName.get("content-type") ?? "").toLowerCase().startsWith("application/x-www-form-urlencoded")
-  const params = new URLSearchParams(isForm ? body : "")
+  const bytes = Buffer.from(body)
+  const params = new URLSearchParams(isForm ? bytes.toString("utf8") : "")
   for (const [name, value] of url.searchParams) params.append(name, value)
-  return { method, url: url.href, path: url.pathname, params, headers: byName }
+  return {
+    method,
+    url: url.href,
+    path: url.pathname,
+    params,
+    headers: byName,
+    body: isForm ? new Uint8Array(0) : bytes
+  }
 }
 
-/** Encodes pieces of text into chunks of exactly `chunkBytes`, the last one shorter. */
-export function* encodeChunks(pieces: Iterable<string>, chunkBytes: number): Generator<Uint8Array> {
+/** Encodes pieces of text or bytes into chunks of exactly `chunkBytes`, the last one shorter. */
+export function* encodeChunks(
+  pieces: Iterable<string | Uint8Array>,
+  chunkBytes: number
+): Generator<Uint8Array> {
   let text = ""
   let bytes = Buffer.alloc(0)
   const encode = () => {
@@ -70,7 +83,11 @@ export function* encodeChunks(pieces: Iterable<string>, chunkBytes: number): Gen
     text = ""
   }
   for (const piece of pieces) {
-    text += piece
+    if (typeof piece === "string") text += piece
+    else {
+      encode()
+      bytes = Buffer.concat([bytes, piece])
+    }
     if (bytes.length + text.length < chunkBytes) continue
     encode()
     for (; bytes.length >= chunkBytes; bytes = bytes.subarray(chunkBytes)) {

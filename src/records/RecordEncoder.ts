@@ -7,13 +7,12 @@
 
 import { type Layout, METRIC_COLUMN } from "../samples/Layout.ts"
 import {
-  asTextBlock,
+  type FloatBlock,
   type Histogram,
   type HistogramBlock,
   partOf,
   type SampleBlock,
   type Series,
-  type TextBlock,
   textAt
 } from "../samples/Sample.ts"
 import { METRIC_NAME, SeriesCache } from "../samples/Series.ts"
@@ -128,7 +127,7 @@ export class RecordEncoder {
     }
     this.turnTo(block.series)
     if (block._tag === "HistogramBlock") this.encodeHistograms(block, out)
-    else this.encodeFloats(asTextBlock(block), out)
+    else this.encodeFloats(block, out)
   }
 
   private turnTo(series: Series): void {
@@ -140,7 +139,7 @@ export class RecordEncoder {
     if (known === undefined) this.dataBySeries.add(series, this.data, this.data.length)
   }
 
-  private encodeFloats(block: TextBlock, out: LineBuffer): void {
+  private encodeFloats(block: FloatBlock, out: LineBuffer): void {
     this.template ??= new LineTemplate([this.frameBefore, this.data], BEFORE_VALUE, this.frameAfter)
     const template = this.template
     for (let i = 0; i < block.length; i++) {
@@ -150,7 +149,7 @@ export class RecordEncoder {
   }
 
   /** Encodes any float: special values, and values in lines that are not plain. */
-  private encodeFloat(block: TextBlock, i: number, out: LineBuffer): void {
+  private encodeFloat(block: FloatBlock, i: number, out: LineBuffer): void {
     const text = textAt(block, i)
     const members = /[Nf]$/.test(text)
       ? this.member("value", "null") + this.member("special_value", `"${text}"`)

@@ -10,6 +10,7 @@ import { parseFloatApproximately } from "../samples/parseFloat64.ts"
 import type { SampleBlock, Series } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import type { RowBlock } from "../samples/TableRow.ts"
+import { isRawRange } from "../sync/TimeGrid.ts"
 import type { StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
 
@@ -29,6 +30,9 @@ interface TalliedStream {
   readonly startedAt: number
   readonly limits: CurveLimits
 }
+
+/** Stored samples have no step. A chart has a gap where there is none for as long as Prometheus looks back. */
+const RAW_SLOT_MILLIS = 300_000
 
 /** The points of all streams of a run: 16 bytes each in memory, and about the same in a report. */
 const MAX_CURVE_POINTS = 400_000
@@ -167,7 +171,7 @@ export class StreamTally {
       shown = { label: labelText(series.labels.filter(([name]) => name !== METRIC_NAME)) + suffix }
       this.shown.set(key, shown)
     }
-    shown.pending ??= new ThinCurve(stepMillis, limits.points)
+    shown.pending ??= new ThinCurve(isRawRange({ stepMillis }) ? RAW_SLOT_MILLIS : stepMillis, limits.points)
     return shown.pending
   }
 }

@@ -2,14 +2,21 @@
 import { Effect, Record } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
-import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
+import { type BeginningHints, firstPoint } from "../sync/beginning.ts"
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
 import { warnOfFailure } from "../sync/queryProbe.ts"
 import { definitionOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
-import { afterResponse, initial } from "../sync/WindowSize.ts"
+import {
+  afterResponse,
+  boundsOf,
+  gridBounds,
+  initialSize,
+  searchedPoints,
+  type WindowBounds
+} from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { partsOf, proposeLengths } from "./planParts.ts"
 import { probe, withGroupsOnce } from "./seriesCounts.ts"
@@ -192,7 +199,7 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
   const all = yield* estimateAll(name, range)
   if (definitionOf(yield* ConnectorConfig, name)._tag !== "Metric") return all
   const before = { ...range, lastMillis: all.firstMillis ?? range.lastMillis }
-  if (pointCount(before) <= SEARCHED_POINTS) return all
+  if (pointCount(before) <= searchedPoints(boundsOf(range))) return all
   const firstMillis = yield* firstPoint(name, range, hints)
   if (firstMillis === range.firstMillis) return all
   const later = yield* estimateAll(name, { ...range, firstMillis })
@@ -219,7 +226,7 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
     estimate: {
       series: largest(counts),
       points,
-      windows: windowsOf(points, perPoint),
+      windows: windowsOf(points, perPoint, boundsOf(range)),
       samples,
       bytes: samples * SAMPLE_BYTES
     },
@@ -231,8 +238,12 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
 })
 
 /** The number of windows of a stream with `samplesPerPoint` samples at each point, if no request is refused. */
-export const windowsOf = (points: number, samplesPerPoint: number): number => {
-  let size = initial
+export const windowsOf = (
+  points: number,
+  samplesPerPoint: number,
+  bounds: WindowBounds = gridBounds
+): number => {
+  let size = initialSize(bounds)
   let left = points
   let largestResponse = 0
   for (let windows = 0; ; windows++) {

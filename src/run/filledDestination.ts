@@ -4,8 +4,9 @@ import { ConfigError, ConnectorConfig, type Settings } from "../config/Connector
 import type { SavedStream, SyncMode } from "../destinations/Destination.ts"
 import { uncovered } from "../sync/coverage.ts"
 import { selectorOf } from "../sync/plan.ts"
-import { definitionOf, kindOf, ownStepOf } from "../sync/StreamDefinition.ts"
+import { definitionOf, isRaw, kindOf, ownStepOf, stepMillisOf } from "../sync/StreamDefinition.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
+import { isRawRange } from "../sync/TimeGrid.ts"
 import { truncateText } from "../text/excerpt.ts"
 import { stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
@@ -39,11 +40,17 @@ export const fitSettings = Effect.fnUntraced(function* (
       return state === undefined || kind !== kindOf(settings, name) ? [] : [[name, state] as const]
     })
   )
-  const general = only(selected, (name) => ownStepOf(settings, name) === undefined)
+  yield* refuseOtherSampling(settings, filling, selected)
+  const stepped = only(selected, (name, state) => !isRaw(definitionOf(settings, name)) && !isRawRange(state))
+  const general = only(stepped, (name) => ownStepOf(settings, name) === undefined)
   /** Also the streams of earlier runs that had the step of their run. Tables have no step. */
   const all: States = new Map([
     ...Array.from(saved).flatMap(([name, { kind, state }]) =>
-      state === undefined || state.own_step === true || kind === "table" || selected.has(name)
+      state === undefined ||
+      state.own_step === true ||
+      isRawRange(state) ||
+      kind === "table" ||
+      selected.has(name)
         ? []
         : [[name, state] as const]
     ),
@@ -59,7 +66,7 @@ export const fitSettings = Effect.fnUntraced(function* (
   yield* refuseOwnSteps(
     fitted,
     filling,
-    only(selected, (name) => ownStepOf(settings, name) !== undefined)
+    only(stepped, (name) => ownStepOf(settings, name) !== undefined)
   )
   yield* Effect.forEach(differences(fitted, filling, selected), (text) => Effect.logWarning(text))
   if (filling.mode.startsWith("incremental")) {
@@ -70,8 +77,27 @@ export const fitSettings = Effect.fnUntraced(function* (
 
 type States = ReadonlyMap<string, StreamState>
 
-const only = (states: States, isMeant: (name: string) => boolean): States =>
-  new Map([...states].filter(([name]) => isMeant(name)))
+const only = (states: States, isMeant: (name: string, state: StreamState) => boolean): States =>
+  new Map([...states].filter(([name, state]) => isMeant(name, state)))
+
+/** Fails if a table would get stored samples beside the points of a step. */
+const refuseOtherSampling = (
+  settings: Settings,
+  { destination, mode }: Filling,
+  states: States
+): Effect.Effect<void, ConfigError> => {
+  const [first, ...others] = [...states].filter(
+    ([name, state]) => isRaw(definitionOf(settings, name)) !== isRawRange(state)
+  )
+  if (first === undefined || mode === "full_refresh_overwrite") return Effect.void
+  const [name, state] = first
+  const [now, then] = isRawRange(state) ? ["step", "raw"] : ["raw", "step"]
+  return Effect.fail(
+    new ConfigError({
+      message: `The sampling of ${name} is ${now}, but ${destination} has rows of ${listNames([name, ...others.map(([name]) => name)])} with sampling ${then}. Stored samples and points of a step cannot be distinguished later. Run with --sampling ${then}, choose another destination with --to, or read everything again with --full-refresh.`
+    })
+  )
+}
 
 /** Fails if a stream with a step of its own has rows with another one. A refresh replaces them. */
 const refuseOwnSteps = (
@@ -79,10 +105,13 @@ const refuseOwnSteps = (
   { destination, mode }: Filling,
   states: States
 ): Effect.Effect<void, ConfigError> => {
-  const others = [...states].filter(([name, { step }]) => step !== definitionOf(settings, name).stepSeconds)
+  const others = [...states].filter(
+    ([name, state]) => stepOf(state) !== definitionOf(settings, name).stepSeconds
+  )
   const [first] = others
   if (first === undefined || mode === "full_refresh_overwrite") return Effect.void
-  const [name, { step }] = first
+  const [name, state] = first
+  const step = stepOf(state)
   return Effect.fail(
     new ConfigError({
       message: `The step of ${name} is ${stepText(definitionOf(settings, name).stepSeconds)}, but ${destination} has rows of ${listNames(others.map(([name]) => name))} with a step of ${stepText(step)}. Rows of two steps cannot be distinguished later. Set its step to ${flagText(step)}, choose another destination with --to, or read everything again with --full-refresh.`
@@ -97,13 +126,13 @@ const chooseStep = (
   selected: States
 ): Effect.Effect<number, ConfigError> => {
   if (isStepGiven) {
-    const others = [...selected].filter(([, { step }]) => step !== stepSeconds)
+    const others = [...selected].filter(([, state]) => stepOf(state) !== stepSeconds)
     // A refresh replaces all rows of a stream, including those with another step.
     if (others.length === 0 || mode === "full_refresh_overwrite") return Effect.succeed(stepSeconds)
     const steps = stepsOf(new Map(others)).map(stepText)
     return Effect.fail(
       new ConfigError({
-        message: `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${listNames(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
+        message: `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${listNames(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(stepOf(others[0]![1]))}, choose another destination with --to, or read everything again with --full-refresh.`
       })
     )
   }
@@ -111,7 +140,7 @@ const chooseStep = (
   if (steps.length === 1) return Effect.succeed(steps[0]!)
   if (selected.size === 0) return Effect.succeed(stepSeconds)
   const examples = steps.map((one) => {
-    const [name] = [...selected].find(([, { step }]) => step === one)!
+    const [name] = [...selected].find(([, state]) => stepOf(state) === one)!
     return `${stepText(one)} (${name})`
   })
   return Effect.fail(
@@ -121,8 +150,11 @@ const chooseStep = (
   )
 }
 
+/** The step of a state in seconds. */
+const stepOf = ({ stepMillis }: StreamState): number => stepMillis / 1000
+
 const stepsOf = (states: States): ReadonlyArray<number> =>
-  [...new Set(Array.from(states.values(), ({ step }) => step))].sort((a, b) => a - b)
+  [...new Set(Array.from(states.values(), stepOf))].sort((a, b) => a - b)
 
 /** A step as the value of `--step`. */
 const flagText = (seconds: number): string =>
@@ -197,7 +229,7 @@ const earlierStart = (
   selected: States
 ): ReadonlyArray<string> => {
   const behind = [...selected].flatMap(([name, { covered }]) => {
-    const stepMillis = definitionOf(settings, name).stepSeconds * 1000
+    const stepMillis = stepMillisOf(definitionOf(settings, name))
     const firstMillis = Math.ceil(settings.startMillis / stepMillis) * stepMillis
     const lastMillis = covered.at(-1)?.lastMillis ?? Number.NEGATIVE_INFINITY
     const gaps = uncovered({ firstMillis, lastMillis, stepMillis }, covered)

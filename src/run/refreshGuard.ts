@@ -9,7 +9,7 @@ import { type Contents, Destination, DestinationError } from "../destinations/De
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { BeginningHints } from "../sync/beginning.ts"
 import { gridToRead } from "../sync/plan.ts"
-import { definitionOf } from "../sync/StreamDefinition.ts"
+import { definitionOf, stepMillisOf } from "../sync/StreamDefinition.ts"
 import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -98,7 +98,8 @@ export const compareWithServer = Effect.fnUntraced(function* (
       `Counting on the server what a full refresh of ${pluralize(existing.size, "stream")} would bring (--yes skips that).`
     )
     const { nowMillis } = yield* client.clock
-    const gridOf = (name: string) => gridToRead(settings, nowMillis, definitionOf(settings, name).stepSeconds)
+    const gridOf = (name: string) =>
+      gridToRead(settings, nowMillis, stepMillisOf(definitionOf(settings, name)))
     const hints: BeginningHints = {}
     const changes = yield* Effect.forEach(
       existing,

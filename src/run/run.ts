@@ -17,7 +17,7 @@ import type { StreamKind } from "../samples/Layout.ts"
 import { discoverNames, noMetrics, streamNames } from "../sync/Discovery.ts"
 import { groupOf } from "../sync/groups.ts"
 import { read } from "../sync/Read.ts"
-import { definitionOf, kindOf } from "../sync/StreamDefinition.ts"
+import { definitionOf, kindOf, stepMillisOf as stepOf } from "../sync/StreamDefinition.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { fitSettings } from "./filledDestination.ts"
@@ -137,7 +137,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
   const summarize = yield* beginRun
   const names = yield* namesToRead
   const settings = yield* fitSettings(names, options, destination.streams())
-  const stepMillisOf = (name: string) => definitionOf(settings, name).stepSeconds * 1000
+  const stepMillisOf = (name: string) => stepOf(definitionOf(settings, name))
   const withSettings = Effect.provideService(ConnectorConfig, settings)
   const guarded =
     mode === "full_refresh_overwrite" && !options.mayShrink

@@ -3,9 +3,9 @@ import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { SharedDestination } from "../destinations/SharedDestination.ts"
 import { ownerOf, planToRead } from "../sync/parts.ts"
-import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
 import { readPlanned } from "../sync/Read.ts"
-import { definitionOf } from "../sync/StreamDefinition.ts"
+import { definitionOf, stepMillisOf } from "../sync/StreamDefinition.ts"
+import * as sources from "../sync/sources.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { planParts } from "./planParts.ts"
 import { nothingSaved, readInto, type Saved } from "./readInto.ts"
@@ -62,7 +62,7 @@ const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Save
     readInto(
       {
         names,
-        stepMillisOf: (name) => definitionOf(settings, name).stepSeconds * 1000,
+        stepMillisOf: (name) => stepMillisOf(definitionOf(settings, name)),
         hasCharts,
         mask,
         open: ({ stream }) =>
@@ -71,7 +71,7 @@ const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Save
           readPlanned(
             planned.map(({ grid, stream }) => planToRead(stream, grid, own.get(stream) ?? [])),
             { ...watching, checkpointsPastHoles: true }
-          ).pipe(Stream.provide(QueryRangeSource.layer))
+          ).pipe(Stream.provide(sources.layer))
       },
       saved
     )

@@ -9,7 +9,7 @@ import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { countOf } from "../promql/Expression.ts"
 import { metricSelector, render } from "../promql/Matcher.ts"
 import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
-import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
+import { type BeginningHints, firstPoint } from "../sync/beginning.ts"
 import { listedGroups } from "../sync/listedGroups.ts"
 import { listedOnce } from "../sync/listedOnce.ts"
 import { cutNames, nameLimitsOf } from "../sync/metricParts.ts"
@@ -22,7 +22,7 @@ import {
   type StreamDefinition
 } from "../sync/StreamDefinition.ts"
 import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"
-import { MAX_POINTS } from "../sync/WindowSize.ts"
+import { gridBounds, searchedPoints } from "../sync/WindowSize.ts"
 import { beginning } from "../text/excerpt.ts"
 
 /** No server has more series, and sums stay exact. */
@@ -225,12 +225,17 @@ export const serverRows = Effect.fnUntraced(function* (
   /** How many windows in a row were empty. The first empty one is reason enough. */
   let quiet = QUIET_WINDOWS - 1
   for (let rest = range; pointCount(rest) > 0; ) {
-    const [window, next] = takePoints(rest, MAX_POINTS)
+    const [window, next] = takePoints(rest, gridBounds.mostPoints)
     const counted = yield* count(metric, window)
     windows.push(counted)
     quiet = counted.rows > 0 ? 0 : quiet + 1
     rest = next
-    if (isMetric && quiet > 0 && quiet % QUIET_WINDOWS === 0 && pointCount(next) > SEARCHED_POINTS) {
+    if (
+      isMetric &&
+      quiet > 0 &&
+      quiet % QUIET_WINDOWS === 0 &&
+      pointCount(next) > searchedPoints(gridBounds)
+    ) {
       rest = { ...next, firstMillis: yield* firstPoint(metric, next, hints) }
     }
   }

@@ -8,7 +8,7 @@ import { intersection, type Span, without } from "../sync/coverage.ts"
 import type { PartResult } from "../sync/partState.ts"
 import { planToRead, type SyncPart } from "../sync/parts.ts"
 import { readPlanned } from "../sync/Read.ts"
-import { stepText } from "../text/figures.ts"
+import { samplingText } from "../sync/TimeGrid.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import type { StreamSummary } from "./Progress.ts"
@@ -119,9 +119,9 @@ const checkKnown = Effect.fnUntraced(function* (
   // A damaged state fails the next plan.
   const state = Option.getOrUndefined(Option.flatten(yield* Effect.option(states.load(stream))))
   if (state === undefined) return
-  if (state.step * 1000 !== grid.stepMillis) {
+  if (state.stepMillis !== grid.stepMillis) {
     return yield* new DestinationError({
-      message: `A part of ${stream} was not saved: another process has begun to write it with a step of ${stepText(state.step)}, and this one reads with ${stepText(grid.stepMillis / 1000)}. Run all processes with the same settings.`
+      message: `A part of ${stream} was not saved: another process has begun to write it with ${samplingText(state.stepMillis)}, and this one reads with ${samplingText(grid.stepMillis)}. Run all processes with the same settings.`
     })
   }
   if (without(covered, state.covered, grid.stepMillis).length > 0) {

@@ -103,18 +103,3 @@ export const numberAt = (block: FloatBlock, index: number): number =>
   block._tag === "TextBlock"
     ? parseFloat64(block.bytes, block.starts[index]!, block.ends[index]!)
     : block.values[index]!
-
-/** The same samples as text, for consumers that copy bytes. */
-export const asTextBlock = (block: FloatBlock): TextBlock => {
-  if (block._tag === "TextBlock") return block
-  const { length, series, times, values } = block
-  const starts = new Uint32Array(length)
-  const ends = new Uint32Array(length)
-  let text = ""
-  for (let i = 0; i < length; i++) {
-    starts[i] = text.length
-    text += formatFloat64(values[i]!)
-    ends[i] = text.length
-  }
-  return { _tag: "TextBlock", series, length, times, bytes: Buffer.from(text, "latin1"), starts, ends }
-}

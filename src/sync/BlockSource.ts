@@ -7,6 +7,7 @@ import type { SeriesCounts } from "./countByMetric.ts"
 import type { PartIndex, SeriesPart } from "./SeriesPart.ts"
 import type { StreamDefinition } from "./StreamDefinition.ts"
 import type { GridRange } from "./TimeGrid.ts"
+import type { WindowBounds } from "./WindowSize.ts"
 
 /** The samples of a response as they arrive. */
 export type Response = Stream.Stream<SampleBlock, PrometheusError>
@@ -25,6 +26,8 @@ export interface StreamSource {
     timeMillis: number,
     part: SeriesPart
   ) => Effect.Effect<SeriesCounts, PrometheusError>
+  /** The sizes of its windows. */
+  readonly bounds: WindowBounds
   /**
    * The times that the samples of a response for a range may have: a `WindowLedger` rejects all others. Stored samples, which may
    * have any time, are on a grid of one millisecond. The halves of a range cover it without a gap.

@@ -8,7 +8,8 @@ import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { cover, type Span } from "./coverage.ts"
 import type { SeriesPart } from "./SeriesPart.ts"
-import { type GridRange, pointCount, rangeText } from "./TimeGrid.ts"
+import { type GridRange, isRawRange, pointCount, rangeText } from "./TimeGrid.ts"
+import type { WindowBounds } from "./WindowSize.ts"
 
 /** Points of some series that the server cannot return. */
 interface Hole {
@@ -17,9 +18,6 @@ interface Hole {
   readonly series: string
   readonly refusal: PrometheusError
 }
-
-/** From so many refused points in a row on, not every further point is requested. */
-const LONG_RUN = 128
 
 /** If more series are damaged at one point, the remaining ones are not split any further. */
 const MAX_SERIES = 16
@@ -30,6 +28,7 @@ const MAX_KEPT = 1000
 
 /** The holes of one stream during a read. */
 export class Damage {
+  private readonly longHolePoints: number
   private readonly latest = new Map<string, Hole>()
   /** Holes after which their series had an answer again. */
   private readonly closed: Array<Hole> = []
@@ -41,6 +40,10 @@ export class Damage {
   private readonly refusedAt = { millis: Number.NaN, parts: 0 }
   /** The parts that were split to find the holes, from the whole to its parts. */
   splits: ReadonlyArray<SeriesPart> = []
+
+  constructor({ longHolePoints }: WindowBounds) {
+    this.longHolePoints = longHolePoints
+  }
 
   get isEmpty(): boolean {
     return this.firstRefusal === undefined
@@ -76,7 +79,9 @@ export class Damage {
   /** Whether the points right before a range are a long hole. */
   isLongBefore(range: GridRange, { matchers }: SeriesPart): boolean {
     const before = this.latest.get(render(matchers))
-    return before !== undefined && isNext(before.range, range) && pointCount(before.range) >= LONG_RUN
+    return (
+      before !== undefined && isNext(before.range, range) && pointCount(before.range) >= this.longHolePoints
+    )
   }
 
   /** Whether so many series are damaged at a point that the remaining ones are not split any further. */
@@ -100,7 +105,8 @@ export class Damage {
     const shown = holes.slice(0, MAX_SHOWN).map(({ range, series }) => {
       const points = pointCount(range)
       const where = points === 1 ? `at ${formatTime(range.firstMillis)}` : `from ${rangeText(range)}`
-      return `not ${pluralize(points, "point")} ${where}${series === "" ? "" : ` of ${series}`}`
+      const what = isRawRange(range) ? "the samples" : pluralize(points, "point")
+      return `not ${what} ${where}${series === "" ? "" : ` of ${series}`}`
     })
     const more = holes.length - shown.length + this.dropped
     return [...shown, ...(more > 0 ? [`not ${pluralize(more, "more range")}`] : [])].join(", ")

@@ -11,20 +11,19 @@ import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
-import { SEARCHED_POINTS } from "./beginning.ts"
 import { Damage } from "./Damage.ts"
 import { firstSize } from "./firstWindow.ts"
 import { makePlan } from "./makePlan.ts"
 import type { StreamPlan, StreamRequest } from "./plan.ts"
-import * as QueryRangeSource from "./QueryRangeSource.ts"
 import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
 import { readTables } from "./readTables.ts"
 import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
 import { definitionOf } from "./StreamDefinition.ts"
+import * as sources from "./sources.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { type WindowEvent, windowEvents } from "./Window.ts"
-import { ServerLimits } from "./WindowSize.ts"
+import { LimitsByBounds, searchedPoints } from "./WindowSize.ts"
 import { requestAhead, type WindowContext } from "./windowRequests.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
@@ -63,7 +62,7 @@ export const read = (
         )
       )
     })
-  ).pipe(Stream.provide(QueryRangeSource.layer))
+  ).pipe(Stream.provide(sources.layer))
 
 /** Reads a plan from the `BlockSource`. */
 export const readPlanned = (
@@ -75,7 +74,7 @@ export const readPlanned = (
       const { concurrency } = yield* ConnectorConfig
       const shared = {
         permits: yield* Semaphore.make(concurrency),
-        limits: new ServerLimits()
+        limits: new LimitsByBounds()
       }
       return Stream.fromIterable(streams.map((plan) => readStream(plan, shared, options))).pipe(
         Stream.flatten({ concurrency: options.concurrentStreams ?? streamsFor(concurrency), bufferSize: 1 })
@@ -94,7 +93,7 @@ const pacing = Schedule.spaced("10 millis").pipe(
 /** Reads the parts of one stream in the order of time, each window by window. */
 const readStream = (
   plan: StreamPlan,
-  shared: Pick<WindowContext, "permits" | "limits">,
+  shared: Pick<WindowContext, "permits"> & { readonly limits: LimitsByBounds },
   { checkpointsPastHoles = false, isAbandoned = () => false, onRetry = () => Effect.void }: ReadOptions
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> => {
   const { mode, parts, points, range, stream } = plan
@@ -109,10 +108,11 @@ const readStream = (
     const { damagedData, maxRetries } = settings
     const source = (yield* BlockSource).open(definitionOf(settings, stream))
     const scope = yield* Effect.scope
-    const damage = new Damage()
+    const damage = new Damage(source.bounds)
     const series = yield* source.series ?? Effect.succeed(new SeriesPart())
     const unsized: Omit<WindowContext, "size"> = {
-      ...shared,
+      permits: shared.permits,
+      limits: shared.limits.of(source.bounds),
       stream,
       source,
       series,
@@ -267,7 +267,7 @@ const nextWindows = (
         yield* sizeLearned.await
         // Of several parts, the first may be empty and others not.
         const isDue = quiet.isSearchDue && (series.halves === undefined || quiet.windows > 0)
-        if (source.beginning !== undefined && isDue && pointCount(rest) > SEARCHED_POINTS) {
+        if (source.beginning !== undefined && isDue && pointCount(rest) > searchedPoints(source.bounds)) {
           from = { ...rest, firstMillis: yield* permits.withPermit(source.beginning(rest)) }
           quiet.searched()
         }

@@ -1,16 +1,18 @@
 /** What a stream contains, by its name: the series of a metric, of an expression or of several metrics, or a table. */
 import type { Settings } from "../config/ConnectorConfig.ts"
-import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
+import { type Sampling, type TableName, tableStreamName } from "../config/StreamSettings.ts"
 import type { Expression } from "../promql/Expression.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { MetricFilter } from "../promql/MetricFilter.ts"
 import { type Layout, layoutOfKind, type StreamKind } from "../samples/Layout.ts"
+import { RAW_STEP_MILLIS } from "./TimeGrid.ts"
 
 /** All series of one metric that satisfy the matchers. */
 export interface MetricStream {
   readonly _tag: "Metric"
   readonly name: string
   readonly stepSeconds: number
+  readonly sampling: Sampling
   readonly matchers: ReadonlyArray<Matcher>
 }
 
@@ -27,6 +29,7 @@ export interface GroupStream {
   readonly _tag: "Group"
   readonly name: string
   readonly stepSeconds: number
+  readonly sampling: Sampling
   readonly matchers: ReadonlyArray<Matcher>
   readonly metrics: MetricFilter
 }
@@ -47,7 +50,7 @@ export type StreamDefinition = MetricStream | QueryStream | GroupStream | TableS
 /** The settings that define streams. */
 export type DefiningSettings = Pick<
   Settings,
-  "stepSeconds" | "matchers" | "queries" | "groups" | "overrides" | "tables"
+  "stepSeconds" | "sampling" | "matchers" | "queries" | "groups" | "overrides" | "tables"
 >
 
 /** The rows of tables have times of their own, to the second. */
@@ -55,14 +58,16 @@ const TABLE_STEP = 1
 
 /** The definition of a stream. A stream whose name is not that of a query, a group or a table is a metric. */
 export const definitionOf = (settings: DefiningSettings, name: string): StreamDefinition => {
-  const { groups, matchers, overrides, queries, stepSeconds, tables } = settings
+  const { groups, matchers, overrides, queries, sampling, stepSeconds, tables } = settings
   const query = queries.find((query) => query.name === name)
   if (query !== undefined) {
     const { expression } = query
     return { _tag: "Query", name, expression, stepSeconds: query.stepSeconds ?? stepSeconds }
   }
   const group = groups.find((group) => group.name === name)
-  if (group !== undefined) return { _tag: "Group", name, stepSeconds, matchers, metrics: group.metrics }
+  if (group !== undefined) {
+    return { _tag: "Group", name, stepSeconds, sampling, matchers, metrics: group.metrics }
+  }
   const table = tables.find((table) => tableStreamName(table) === name)
   if (table !== undefined) {
     const own = table === "exemplars" ? matchers : []
@@ -73,13 +78,27 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
     _tag: "Metric",
     name,
     stepSeconds: override?.stepSeconds ?? stepSeconds,
+    sampling: override?.sampling ?? sampling,
     matchers: override?.matchers ?? matchers
   }
 }
 
+/** Whether a stream has every stored sample instead of one data point per step. */
+export const isRaw = (definition: StreamDefinition): boolean =>
+  "sampling" in definition && definition.sampling === "raw"
+
+/** The step of a stream's grid. Stored samples may have any time: their grid has every millisecond. */
+export const stepMillisOf = (definition: StreamDefinition): number =>
+  isRaw(definition) ? RAW_STEP_MILLIS : definition.stepSeconds * 1000
+
 /** The step of a stream that replaces the general one; undefined if the stream has none. */
 export const ownStepOf = (
-  { groups, overrides, queries, tables }: Omit<DefiningSettings, "stepSeconds" | "matchers">,
+  {
+    groups,
+    overrides,
+    queries,
+    tables
+  }: Pick<DefiningSettings, "groups" | "overrides" | "queries" | "tables">,
   name: string
 ): number | undefined => {
   const query = queries.find((query) => query.name === name)

@@ -4,6 +4,7 @@ import { Predicate, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { formatTime } from "../text/formatTime.ts"
 import type { Span } from "./coverage.ts"
+import { RAW_STEP_MILLIS } from "./TimeGrid.ts"
 
 const Time = Schema.String.check(Schema.makeFilter((text: string) => isTime(text)))
 
@@ -36,11 +37,15 @@ export const StateDetails = Schema.Struct({
 })
 export type StateDetails = typeof StateDetails.Type
 
-/** Everything up to and including `time` has been read, on a grid of `step` seconds. */
+/**
+ * Everything up to and including `time` has been read: the points of a grid of `step` seconds, or with `sampling` all stored
+ * samples. It has one of the two.
+ */
 export class StreamState extends Schema.Class<StreamState>("StreamState")({
-  /** The last complete grid point, `2026-01-01T00:00:00Z`. */
+  /** The last complete grid point, `2026-01-01T00:00:00Z`, or the last millisecond. */
   time: Time,
-  step: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  step: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+  sampling: Schema.optionalKey(Schema.Literal("raw")),
   version: Schema.Literal(1),
   /** Set on the checkpoints of a full refresh. Only another attempt of that refresh resumes from them. */
   full_refresh: Schema.optionalKey(Schema.Literal(true)),
@@ -66,6 +71,11 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
     return Date.parse(this.time)
   }
 
+  /** The step of its grid, in milliseconds. */
+  get stepMillis(): number {
+    return this.step === undefined ? RAW_STEP_MILLIS : this.step * 1000
+  }
+
   /** `read` in milliseconds. */
   get covered(): ReadonlyArray<Span> {
     return millisOf(this.read ?? [])
@@ -76,6 +86,12 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
     return millisOf(this.read_again ?? [])
   }
 }
+
+/** How a state says which samples it is about, by the step of their grid. */
+export const samplingFields = (
+  stepMillis: number
+): Pick<StreamState, "step"> | Pick<StreamState, "sampling"> =>
+  stepMillis === RAW_STEP_MILLIS ? { sampling: "raw" } : { step: stepMillis / 1000 }
 
 /** The digest of a set of labels in a state. */
 export const labelsDigest = (labels: ReadonlySet<string>): string =>
@@ -104,10 +120,23 @@ const withoutNulls = (json: unknown): unknown =>
 
 /** Decodes a saved state. A damaged or foreign state is refused instead of starting again. */
 export const decodeStreamState = (stream: string, json: unknown): Result.Result<StreamState, ConfigError> =>
-  Result.mapError(Schema.decodeUnknownResult(StreamState)(withoutNulls(json)), (error) => {
-    const { path = [] } = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues[0] ?? {}
-    const where = path.length === 0 ? "" : ` (${path.join(".")} is missing or wrong)`
-    return new ConfigError({
-      message: `The saved state of the stream ${stream} is not one of this connector${where}: ${JSON.stringify(json)?.slice(0, 200)}. Expected {"time":"2026-01-01T00:00:00Z","step":3600,"version":1}. Restore the state from the last sync, or clear the stream's state to read it from start_date again.`
-    })
+  Result.flatMap(
+    Result.mapError(Schema.decodeUnknownResult(StreamState)(withoutNulls(json)), ({ issue }) => {
+      const { path = [] } = SchemaIssue.makeFormatterStandardSchemaV1()(issue).issues[0] ?? {}
+      return foreign(stream, json, path.length === 0 ? undefined : `${path.join(".")} is missing or wrong`)
+    }),
+    (state) => {
+      const { sampling, step } = state
+      if (step !== undefined && sampling !== undefined) {
+        return Result.fail(foreign(stream, json, "it has both step and sampling"))
+      }
+      return step === undefined && sampling === undefined
+        ? Result.fail(foreign(stream, json, "step is missing or wrong"))
+        : Result.succeed(state)
+    }
+  )
+
+const foreign = (stream: string, json: unknown, problem: string | undefined): ConfigError =>
+  new ConfigError({
+    message: `The saved state of the stream ${stream} is not one of this connector${problem === undefined ? "" : ` (${problem})`}: ${JSON.stringify(json)?.slice(0, 200)}. Expected {"time":"2026-01-01T00:00:00Z","step":3600,"version":1}, or "sampling":"raw" in place of step. Restore the state from the last sync, or clear the stream's state to read it from start_date again.`
   })

@@ -4,7 +4,9 @@
  * All syncs, windows and tools therefore use the same points. Pure arithmetic on milliseconds since the epoch.
  */
 import { Schema } from "effect"
+import { durationText, stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
+import { pluralize } from "../text/pluralize.ts"
 
 /**
  * The multiples of `stepMillis` from `firstMillis` to `lastMillis`, both included, in milliseconds since the epoch. Empty if
@@ -17,6 +19,9 @@ export const GridRange = Schema.Struct({
 })
 
 export type GridRange = typeof GridRange.Type
+
+/** The step of ranges of stored samples, which have times of their own. All other steps are whole seconds. */
+export const RAW_STEP_MILLIS = 1
 
 /** The number of points in a range. */
 export const pointCount = ({ firstMillis, lastMillis, stepMillis }: GridRange): number =>
@@ -55,3 +60,20 @@ export const halve = (range: GridRange): readonly [GridRange, GridRange] =>
 /** A range for a message: its first and last point. */
 export const rangeText = ({ firstMillis, lastMillis }: GridRange): string =>
   `${formatTime(firstMillis)} to ${formatTime(lastMillis)}`
+
+/** Whether a range is one of stored samples. */
+export const isRawRange = ({ stepMillis }: Pick<GridRange, "stepMillis">): boolean =>
+  stepMillis === RAW_STEP_MILLIS
+
+/** Which samples a range has, for a sentence: `a step of 15 s`. */
+export const samplingText = (stepMillis: number): string =>
+  isRawRange({ stepMillis }) ? "all stored samples" : `a step of ${stepText(stepMillis / 1000)}`
+
+/** So many points for a message. Those of stored samples are milliseconds. */
+export const extentText = ({
+  points,
+  stepMillis
+}: {
+  readonly points: number
+  readonly stepMillis: number
+}) => (isRawRange({ stepMillis }) ? durationText(points / 1000) : pluralize(points, "point"))

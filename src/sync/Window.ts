@@ -9,13 +9,13 @@ import { selectorText } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
-import type { Response } from "./BlockSource.ts"
+import type { Response, StreamSource } from "./BlockSource.ts"
 import { MAX_SPLITS, splitDense } from "./metricParts.ts"
 import type { ReadEvent } from "./ReadEvent.ts"
 import { type Halves, hasSeveralMetrics, MAX_SPLIT_DEPTH, type SeriesPart, split } from "./SeriesPart.ts"
-import { type GridRange, halve, pointCount } from "./TimeGrid.ts"
+import { extentText, type GridRange, halve, isRawRange, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
-import { afterRefusal, afterResponse, FIRST_POINTS, larger, type WindowSize } from "./WindowSize.ts"
+import { afterRefusal, afterResponse, larger, type WindowSize } from "./WindowSize.ts"
 import {
   answers,
   answersOthers,
@@ -157,7 +157,7 @@ const breaksOff: ReadonlySet<Reason> = new Set(["BrokenResponse", "Disconnected"
  */
 const retriesOf = (window: OpenWindow, range: GridRange) => {
   const { damage, retries } = window.context
-  const canShrink = pointCount(range) > 1
+  const canShrink = canHalve(window, range)
   let breaks = 0
   let emitted = -1
   return Schedule.while(retries, ({ input }) => {
@@ -191,18 +191,15 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
   return learn(window, (size) => afterResponse(size, points, most, limits))
 }
 
-/** How many points of a group's metrics to read at once, if there are that many. */
-const POINTS_OF_METRICS = FIRST_POINTS
-
 /** If a response has very many series of several metrics, later windows request them in parts. */
 const splitIntoMetrics = ({ context, ledger }: OpenWindow, range: GridRange, part: SeriesPart): void => {
-  const { lastMillis, limits } = context
+  const { lastMillis, limits, source } = context
   const left = pointCount({ ...range, firstMillis: range.lastMillis + range.stepMillis, lastMillis })
   const points = pointCount(range)
   splitDense(
     part,
     (metric) => (ledger.samplesByMetric.get(metric) ?? 0) / points,
-    Math.min(POINTS_OF_METRICS, left),
+    Math.min(source.bounds.firstPoints, left),
     limits.targetSamples
   )
 }
@@ -215,7 +212,7 @@ const afterResponseTo = Effect.fnUntraced(function* (window: OpenWindow, range: 
   const last = { ...range, firstMillis: range.lastMillis }
   const isMoved =
     window.ledger.samples === 0 &&
-    pointCount(range) > 1 &&
+    canHalve(window, range) &&
     (yield* window.context.source.mayMoveStart) &&
     (yield* drain(window, last, part)) > 0
   window.isMoved ||= isMoved
@@ -265,16 +262,19 @@ const inParts = Effect.fnUntraced(function* (
   const points = pointCount(range)
   if (action === "retry") window.isStubborn = true
   if (refusal.reason === "UnexpectedSample") window.isMoved = true
-  const { damage, stream } = window.context
+  const { damage, source, stream } = window.context
+  const isLong = canHalve(window, range)
   const log = (what: string) => {
     const text = `${stream}: ${refusal.summary} ${what}`
     // Every damaged point would have its own lines. The final error names the first point that fails.
     return damage.isEmpty && !failsAtPoints ? Effect.logInfo(text) : Effect.logDebug(text)
   }
-  if (mayBeDamage && points > 1 && damage.isLongBefore(range, part)) {
+  if (mayBeDamage && isLong && damage.isLongBefore(range, part)) {
     if (yield* isHole(window, range, part)) return yield* leaveOut(window, range, part, refusal)
-  } else if (points > 1 && splitBy === "time" && !isTooWide(part, points)) {
-    yield* log(`Requesting ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
+  } else if (isLong && splitBy === "time" && !isTooWide(source, part, points)) {
+    const half = { points: Math.ceil(points / 2), stepMillis: range.stepMillis }
+    const whole = isRawRange(range) ? extentText({ ...half, points }) : points
+    yield* log(`Requesting ${extentText(half)} at once instead of ${whole}.`)
   } else {
     const halves = yield* splitSeries(window, range, part, refusal)
     if (halves !== undefined) {
@@ -285,7 +285,7 @@ const inParts = Effect.fnUntraced(function* (
       )
       return bothHalves(window, range, part, halves)
     }
-    if (points === 1) return yield* isolated(window, range, part, refusal)
+    if (!isLong) return yield* isolated(window, range, part, refusal)
   }
   // Smaller requests would not avoid it.
   if (failsAtPoints) return earlierAndLater(window, range, part)
@@ -297,9 +297,13 @@ const inParts = Effect.fnUntraced(function* (
   return earlierAndLater(window, range, part)
 })
 
+/** Whether a range is long enough to be split by time. */
+const canHalve = ({ context }: OpenWindow, range: GridRange): boolean =>
+  pointCount(range) > context.source.bounds.leastPoints
+
 /** Whether a part is refused for the number of its series rather than its points: several metrics with few points. */
-const isTooWide = (part: SeriesPart, points: number): boolean =>
-  hasSeveralMetrics(part) && points <= POINTS_OF_METRICS
+const isTooWide = ({ bounds }: StreamSource, part: SeriesPart, points: number): boolean =>
+  hasSeveralMetrics(part) && points <= bounds.firstPoints
 
 /**
  * Whether ranges of so many points are refused for their size rather than for damage: no range of the window that was returned
@@ -366,7 +370,9 @@ const isolated = Effect.fnUntraced(function* (
   const series = part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`
   const failure = because(
     refusal,
-    `It does so even for one point of one series, at ${formatTime(range.lastMillis)}${series}.`
+    isRawRange(range)
+      ? `It does so even for a second of one series, ${rangeText(range)}${series}.`
+      : `It does so even for one point of one series, at ${formatTime(range.lastMillis)}${series}.`
   )
   const { damage, source, stream } = window.context
   const isKnown = action === "split" && !damage.isEmpty

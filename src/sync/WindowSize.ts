@@ -1,18 +1,67 @@
 /**
- * The number of grid points that the next window requests, adapted to the responses to earlier windows of the stream.
+ * The number of points that the next window requests, adapted to the responses to earlier windows of the stream.
  *
  * The server builds the complete response in memory before it sends the first byte. Responses are therefore kept near a size
  * that does not reduce throughput and spares the server.
  */
 
-/** The target number of samples in a response: about 6 MB of JSON. */
-export const TARGET_SAMPLES = 250_000
+import { type GridRange, isRawRange } from "./TimeGrid.ts"
 
-/** The maximum number of points in a window: Prometheus' limit per series and query. */
-export const MAX_POINTS = 11_000
+/** The sizes of windows that suit a source and what it requests. */
+export interface WindowBounds {
+  /** The number of points in the first window, while the number of series is unknown. */
+  readonly firstPoints: number
+  /** The maximum number of points in a window. */
+  readonly mostPoints: number
+  /** A range of no more points is not split by time. */
+  readonly leastPoints: number
+  /** From so many refused points in a row on, not every further range is split until it is that short. */
+  readonly longHolePoints: number
+  /** The target number of samples in a response. */
+  readonly targetSamples: number
+  /** How many samples a series usually has for each point. */
+  readonly samplesPerPoint: number
+}
 
-/** The size of the first window, while the number of series is unknown: a day of hours, with a margin. */
-export const FIRST_POINTS = 32
+/** The points of a step. */
+export const gridBounds: WindowBounds = {
+  // A day of hours, with a margin.
+  firstPoints: 32,
+  // Prometheus' limit per series and query.
+  mostPoints: 11_000,
+  leastPoints: 1,
+  longHolePoints: 128,
+  // About 6 MB of JSON.
+  targetSamples: 250_000,
+  samplesPerPoint: 1
+}
+
+const second = 1000
+const hour = 3_600_000
+
+/**
+ * Stored samples, whose points are milliseconds. They lie in chunks of 120 samples, and the latest ones in blocks of two hours:
+ * every end of a window makes the server open a chunk of each series twice, so small windows cost more.
+ */
+export const rawBounds: WindowBounds = {
+  firstPoints: 2 * hour,
+  // Some servers refuse ranges of 32 days.
+  mostPoints: 31 * 24 * hour,
+  leastPoints: second,
+  // Where a chunk is damaged, minutes are missing.
+  longHolePoints: 16 * second,
+  // Chunks of about 1 MB.
+  targetSamples: 500_000,
+  // The usual scrape intervals are 15 seconds and a minute.
+  samplesPerPoint: 1 / (15 * second)
+}
+
+/** The sizes of the windows of a range. */
+export const boundsOf = (range: Pick<GridRange, "stepMillis">): WindowBounds =>
+  isRawRange(range) ? rawBounds : gridBounds
+
+/** With fewer points, it is not worth a search where the samples begin. */
+export const searchedPoints = ({ mostPoints }: WindowBounds): number => 2 * mostPoints
 
 /**
  * The maximum growth from one window to the next, unless the server has already returned that many samples at once. Small first
@@ -26,6 +75,7 @@ const LATEST_TRIAL_AFTER = 512
 
 /** The state of one stream. */
 export interface WindowSize {
+  readonly bounds: WindowBounds
   /** The number of points in the next window. */
   readonly points: number
   /** The limit on points in a window, because the server refused a larger one. */
@@ -40,36 +90,40 @@ export interface WindowSize {
   readonly isGrowing: boolean
 }
 
-export const initial: WindowSize = {
-  points: FIRST_POINTS,
-  limit: MAX_POINTS,
-  streak: 0,
-  trialAfter: FIRST_TRIAL_AFTER,
-  isTrial: false,
-  isGrowing: true
-}
-
 /** If requests have more metrics, the first window is smaller. */
 const FIRST_METRICS = 100
 
 /** The size of the first window of a stream with so many metrics in a request, on a server that accepts no more than `mostPoints`. */
-export const initialWithin = (mostPoints: number, metrics = 1): WindowSize => ({
-  ...initial,
+export const initialSize = (
+  bounds: WindowBounds,
+  mostPoints: number = bounds.mostPoints,
+  metrics = 1
+): WindowSize => ({
+  bounds,
   points: Math.max(
     1,
-    Math.min(FIRST_POINTS, mostPoints, Math.floor((FIRST_POINTS * FIRST_METRICS) / metrics))
+    Math.min(bounds.firstPoints, mostPoints, Math.floor((bounds.firstPoints * FIRST_METRICS) / metrics))
   ),
-  limit: mostPoints
+  limit: mostPoints,
+  streak: 0,
+  trialAfter: FIRST_TRIAL_AFTER,
+  isTrial: false,
+  isGrowing: true
 })
 
-/** What the responses to all streams show about the sizes that the server accepts: streams that start later begin with it. */
+/** What the responses to all streams of a kind show about the sizes that the server accepts: streams that start later begin with it. */
 export class ServerLimits {
   /** The most samples in a response to any stream. */
   largestResponse = 0
   /** The most points of a window, if the server limits the range and not the samples. */
-  mostPoints = MAX_POINTS
+  mostPoints: number
   /** The target number of samples in a response. */
-  targetSamples = TARGET_SAMPLES
+  targetSamples: number
+
+  constructor({ mostPoints, targetSamples }: WindowBounds) {
+    this.mostPoints = mostPoints
+    this.targetSamples = targetSamples
+  }
 
   /** A response had so many samples. */
   onResponse(samples: number): void {
@@ -80,6 +134,20 @@ export class ServerLimits {
   onRefusal(points: number, samples: number): void {
     if (samples <= this.largestResponse) this.mostPoints = Math.min(this.mostPoints, Math.ceil(points / 2))
     else this.targetSamples = Math.min(this.targetSamples, Math.max(1, Math.ceil(samples / 2)))
+  }
+}
+
+/** The limits of one server, for each kind of window. */
+export class LimitsByBounds {
+  private readonly known = new Map<WindowBounds, ServerLimits>()
+
+  of(bounds: WindowBounds): ServerLimits {
+    let limits = this.known.get(bounds)
+    if (limits === undefined) {
+      limits = new ServerLimits(bounds)
+      this.known.set(bounds, limits)
+    }
+    return limits
   }
 }
 
@@ -95,21 +163,22 @@ export const afterResponse = (
   samples: number,
   {
     largestResponse,
-    targetSamples = TARGET_SAMPLES
+    targetSamples = size.bounds.targetSamples
   }: { readonly largestResponse: number; readonly targetSamples?: number }
 ): WindowSize => {
+  const { mostPoints } = size.bounds
   const streak = points < size.limit ? size.streak : size.streak + 1
-  const isRaised = streak >= size.trialAfter && size.limit < MAX_POINTS
-  const limit = isRaised ? Math.min(MAX_POINTS, size.limit * 2) : size.limit
+  const isRaised = streak >= size.trialAfter && size.limit < mostPoints
+  const limit = isRaised ? Math.min(mostPoints, size.limit * 2) : size.limit
   const pointsOf = (samplesInAll: number): number =>
     Math.floor((samplesInAll / Math.max(1, samples)) * points)
   const fitting = pointsOf(targetSamples)
   const cautious = Math.max(points * GROWTH, pointsOf(largestResponse))
   return {
+    ...size,
     points: Math.max(1, Math.min(fitting, cautious, limit)),
     limit,
     streak: isRaised ? 0 : streak,
-    trialAfter: size.trialAfter,
     isTrial: size.isTrial || isRaised,
     isGrowing: cautious < Math.min(fitting, limit)
   }
@@ -119,6 +188,7 @@ export const afterResponse = (
 export const afterRefusal = (size: WindowSize, points: number): WindowSize => {
   const limit = Math.max(1, Math.min(size.limit, Math.ceil(points / 2)))
   return {
+    ...size,
     points: Math.min(size.points, limit),
     limit,
     streak: 0,

@@ -17,7 +17,7 @@ import { ofMetrics } from "./SeriesPart.ts"
 import { selectorOfMetric } from "./StreamDefinition.ts"
 import { samplePresence } from "./samplePresence.ts"
 import type { GridRange } from "./TimeGrid.ts"
-import { MAX_POINTS } from "./WindowSize.ts"
+import { boundsOf } from "./WindowSize.ts"
 
 /** What the search for one stream shows about the others of the same server. */
 export interface BeginningHints {
@@ -114,9 +114,6 @@ const firstTime = Effect.fnUntraced(function* (
 /** How long the beginning of a metric is searched for, before all is read. */
 const LIMIT = Duration.seconds(20)
 
-/** With fewer points, it is not worth a search where the samples begin. */
-export const SEARCHED_POINTS = 2 * MAX_POINTS
-
 /**
  * The first point of a range from which on to read, because all points before it are empty. At most the last point. Never fails:
  * without help from the server, it is the first point of the range.
@@ -149,7 +146,7 @@ const firstPointOf = Effect.fnUntraced(function* (
     searched,
     { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis },
     // Less than a window, which costs one request.
-    (MAX_POINTS / 2) * stepMillis,
+    (boundsOf(range).mostPoints / 2) * stepMillis,
     LIMIT,
     hints
   )

@@ -1,5 +1,5 @@
 /**
- * A source that requests the points of metrics with `query_range` or by remote read. With `api: auto`, it takes remote read where that
+ * Requests the points of a grid with `query_range` or by remote read. With `api: auto`, it takes remote read where that
  * is less load and a trial has shown the same records. A request that fails by remote read is repeated with `query_range`.
  */
 import { Effect, Stream } from "effect"
@@ -10,42 +10,36 @@ import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { ApiChoice, type SharedChoice } from "./ApiChoice.ts"
-import type { Response, StreamSource } from "./BlockSource.ts"
+import type { Response } from "./BlockSource.ts"
 import { MAX_STORED_PER_POINT, storedPerPoint, trialRange } from "./gridApi.ts"
+import type { Reading } from "./metricSources.ts"
 import { recordsDigest } from "./recordsDigest.ts"
 import { remoteReadRule } from "./remoteReadRule.ts"
 import { type StoredCounts, storedGrid } from "./storedGrid.ts"
 import { type GridRange, pointCount } from "./TimeGrid.ts"
 
-/** A stream whose points are the latest samples of series. */
-export interface GridStream {
-  readonly name: string
-  /** All matchers of a request for the series that satisfy some matchers. */
-  readonly matchersOf: (matchers: ReadonlyArray<Matcher>) => ReadonlyArray<Matcher>
-}
-
 /** How long a trial may take. It can be done without. */
 const TRIAL_LIMIT = "30 seconds"
 
-/** Returns a function that adds remote read to the source of a stream that uses `query_range`, as far as it is configured. */
+/** Returns a function that adds remote read to the reading of a stream with `query_range`, as far as it is configured. */
 export const makeEitherApi = Effect.gen(function* () {
   const { api } = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const shared: SharedChoice = { refusal: undefined }
   /** The rule is Prometheus 3's for servers that have another one, or none that is known. */
   const assumedRule = yield* Effect.cached(assumeRule(client))
-  return (source: StreamSource, stream: GridStream): StreamSource => {
-    if (api === "query_range") return source
+  return (name: string, reading: Reading): Reading => {
+    if (api === "query_range") return reading
     const series = new SeriesCache()
     const byRemoteRead: ByRemoteRead = (lookback, range, matchers, onEnd) =>
-      storedGrid(client, { lookback, matchers: stream.matchersOf(matchers), onEnd, range, series })
+      storedGrid(client, { lookback, matchers, onEnd, range, series })
     return {
-      ...source,
+      ...reading,
       request:
         api === "remote_read"
           ? (range, matchers) =>
               Effect.flatMap(assumedRule, (lookback) => byRemoteRead(lookback, range, matchers, () => {}))
-          : requestEither({ byRemoteRead, client, shared, source, stream })
+          : requestEither({ byRemoteRead, client, name, reading, shared })
     }
   }
 })
@@ -72,23 +66,23 @@ const assumeRule = Effect.fnUntraced(function* (client: PrometheusClient["Servic
 interface EitherOptions {
   readonly byRemoteRead: ByRemoteRead
   readonly client: PrometheusClient["Service"]
+  readonly name: string
+  readonly reading: Reading
   readonly shared: SharedChoice
-  readonly source: StreamSource
-  readonly stream: GridStream
 }
 
 const requestEither = ({
   byRemoteRead,
   client,
-  shared,
-  source,
-  stream: { name }
-}: EitherOptions): StreamSource["request"] => {
+  name,
+  reading,
+  shared
+}: EitherOptions): Reading["request"] => {
   const choice = new ApiChoice(shared)
   let counts: StoredCounts = { stored: 0, points: 0 }
 
-  const byQuery: StreamSource["request"] = (range, matchers) =>
-    Effect.map(source.request(range, matchers), (response) =>
+  const byQuery: Reading["request"] = (range, matchers) =>
+    Effect.map(reading.request(range, matchers), (response) =>
       withCount(response, (samples) => {
         choice.samplesPerPoint = samples / pointCount(range)
       })
@@ -116,7 +110,7 @@ const requestEither = ({
   ) {
     const tried = trialRange(range, choice.samplesPerPoint)
     let counts: StoredCounts = { stored: 0, points: 0 }
-    const digestOf = (request: ReturnType<StreamSource["request"]>) =>
+    const digestOf = (request: ReturnType<Reading["request"]>) =>
       Effect.scoped(Effect.flatMap(request, recordsDigest))
     const ours = yield* digestOf(
       byRemoteRead(lookback, tried, matchers, ({ points, stored }) => {
@@ -130,7 +124,7 @@ const requestEither = ({
         `remote read would send about ${ratio.toFixed(1)} stored samples per data point`
       )
     }
-    const theirs = yield* digestOf(source.request(tried, matchers))
+    const theirs = yield* digestOf(reading.request(tried, matchers))
     if (ours.digest !== theirs.digest) {
       return yield* staysWithQuery("remote read has other records at the points of a trial")
     }

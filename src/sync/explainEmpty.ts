@@ -12,7 +12,7 @@ import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { discoveryRange } from "./Discovery.ts"
 import { ownMatchersOf, selectorOfMetric } from "./StreamDefinition.ts"
 import { samplePresence } from "./samplePresence.ts"
-import type { GridRange } from "./TimeGrid.ts"
+import { type GridRange, isRawRange } from "./TimeGrid.ts"
 
 /** In how many parts a range is searched for samples, and then each part. */
 const PARTS = 64
@@ -45,7 +45,11 @@ export const makeExplainer = Effect.gen(function* () {
   const explain = Effect.fnUntraced(function* (metric: string, grid: GridRange) {
     const { kind, lookbackMillis } = yield* client.backend
     const { firstMillis, lastMillis } = grid
-    const read = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
+    const isRaw = isRawRange(grid)
+    const read = {
+      startMillis: isRaw ? firstMillis : Math.max(0, firstMillis - lookbackMillis),
+      endMillis: lastMillis
+    }
     const key = `${firstMillis} ${lastMillis}`
     const listed = listedByRange.get(key) ?? (yield* Effect.cached(listedIn(read)))
     listedByRange.set(key, listed)
@@ -62,6 +66,8 @@ export const makeExplainer = Effect.gen(function* () {
     const inRead = parts.filter(
       ({ endMillis, startMillis }) => endMillis >= read.startMillis && startMillis <= read.endMillis
     )
+    // They may have been written since.
+    if (inRead.length > 0 && isRaw) return undefined
     if (inRead.length > 0) return yield* betweenPoints(metric, grid, inRead[0]!, inRead.at(-1)!)
     if (parts.length > 0) return undefined
     if (isListed && kind === "thanos") {

@@ -9,8 +9,8 @@ import { pluralize } from "../text/pluralize.ts"
 import type { SeriesCounts } from "./countByMetric.ts"
 import { splitDense } from "./metricParts.ts"
 import { hasSeveralMetrics, leavesOf, type SeriesPart } from "./SeriesPart.ts"
-import { type GridRange, pointCount } from "./TimeGrid.ts"
-import { FIRST_POINTS, initialWithin, type WindowSize } from "./WindowSize.ts"
+import { extentText, type GridRange, pointCount } from "./TimeGrid.ts"
+import { initialSize, type WindowSize } from "./WindowSize.ts"
 import type { WindowContext } from "./windowRequests.ts"
 
 /** More queries would take longer than they save. */
@@ -25,11 +25,12 @@ export const firstSize = Effect.fnUntraced(function* (
   range: GridRange
 ) {
   const { mostPoints, targetSamples } = limits
+  const { bounds, countSeries } = source
+  const { firstPoints, samplesPerPoint } = bounds
   const parts = leavesOf(series)
   const metrics = largest(parts.map(({ metrics }) => metrics?.length ?? 1))
-  const small = initialWithin(mostPoints, metrics)
-  const wanted = Math.min(FIRST_POINTS, mostPoints, pointCount(range))
-  const { countSeries } = source
+  const small = initialSize(bounds, mostPoints, metrics)
+  const wanted = Math.min(firstPoints, mostPoints, pointCount(range))
   if (countSeries === undefined || small.points >= wanted || parts.length > MAX_COUNTED_PARTS) return small
   const lastOfFirst = range.firstMillis + (wanted - 1) * range.stepMillis
   const times = new Set([lastOfFirst, range.lastMillis])
@@ -42,13 +43,16 @@ export const firstSize = Effect.fnUntraced(function* (
   )
   if (counts.size === 0) return small
   /** A metric that has no series at that time may have some in the window. */
-  const countOf = (metric: string) => counts.get(metric) ?? 1
-  for (const part of parts) splitDense(part, countOf, wanted, targetSamples)
+  const densityOf = (metric: string) => (counts.get(metric) ?? 1) * samplesPerPoint
+  for (const part of parts) splitDense(part, densityOf, wanted, targetSamples)
   const all = leavesOf(series)
-  const most = largest(all.map(({ metrics = [] }) => sum(metrics.map(countOf))))
-  const points = Math.max(1, Math.min(FIRST_POINTS, mostPoints, Math.floor(targetSamples / most)))
+  const most = largest(
+    all.map(({ metrics = [] }) => sum(metrics.map(densityOf))),
+    samplesPerPoint
+  )
+  const points = Math.max(1, Math.min(firstPoints, mostPoints, Math.floor(targetSamples / most)))
   yield* Effect.logDebug(
-    `${stream}: ${pluralize(sum(counts.values()), "series", "series")} of ${pluralize(counts.size, "metric")} in ${pluralize(all.length, "part")}. Beginning with ${pluralize(points, "point")} at once.`
+    `${stream}: ${pluralize(sum(counts.values()), "series", "series")} of ${pluralize(counts.size, "metric")} in ${pluralize(all.length, "part")}. Beginning with ${extentText({ points, stepMillis: range.stepMillis })} at once.`
   )
   return { ...small, points } satisfies WindowSize
 })
@@ -62,7 +66,8 @@ const sum = (counts: Iterable<number>): number => {
 }
 
 /** There may be more of them than a function has arguments. */
-const largest = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => Math.max(a, b), 1)
+const largest = (numbers: ReadonlyArray<number>, least = 1): number =>
+  numbers.reduce((a, b) => Math.max(a, b), least)
 
 /** The numbers of series at the first of some times at which there are any. */
 const countAt = Effect.fnUntraced(function* (

@@ -60,6 +60,7 @@ export const groupSource = (
         )
   return {
     metrics: known,
+    bounds: source.bounds,
     series: Effect.gen(function* () {
       const names = yield* Effect.mapError(metrics, (error) =>
         isUnlisted.has(error.reason)

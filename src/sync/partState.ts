@@ -4,7 +4,7 @@
  */
 import { formatTime } from "../text/formatTime.ts"
 import { intersection, type Span, union, without } from "./coverage.ts"
-import { encodeSpans, MAX_SPANS, type StateDetails, StreamState } from "./StreamState.ts"
+import { encodeSpans, MAX_SPANS, type StateDetails, StreamState, samplingFields } from "./StreamState.ts"
 import { afterCursor, type GridRange } from "./TimeGrid.ts"
 
 /** A part that has been read. */
@@ -30,7 +30,7 @@ export interface PartResult {
 export const withPart = (state: StreamState | undefined, part: PartResult): StreamState | undefined => {
   const { covered, details, grid, holes = [], isReread, lookbackMillis = 0 } = part
   const { firstMillis, lastMillis, stepMillis } = grid
-  if (state !== undefined && state.step * 1000 !== stepMillis) return undefined
+  if (state !== undefined && state.stepMillis !== stepMillis) return undefined
   const before = readBefore(state, grid)
   const mayHaveRows = union(before, state?.again ?? [], stepMillis)
   const isNew =
@@ -54,7 +54,7 @@ export const withPart = (state: StreamState | undefined, part: PartResult): Stre
   )
   return new StreamState({
     time: formatTime(around?.lastMillis ?? cursorMillis),
-    step: stepMillis / 1000,
+    ...samplingFields(stepMillis),
     version: 1,
     read: encodeSpans(read),
     ...(again.length === 0 ? {} : { read_again: encodeSpans(again) }),

@@ -14,9 +14,10 @@ import {
   definitionOf,
   type GroupStream,
   ownStepOf,
-  type StreamDefinition
+  type StreamDefinition,
+  stepMillisOf
 } from "./StreamDefinition.ts"
-import { encodeSpans, labelsDigest, StateDetails, StreamState } from "./StreamState.ts"
+import { encodeSpans, labelsDigest, StateDetails, StreamState, samplingFields } from "./StreamState.ts"
 import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
 
 /** One stream to read. `definitionOf` says what it contains. */
@@ -88,10 +89,7 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
     const firstHole = holes[0]?.firstMillis ?? Number.POSITIVE_INFINITY
     const timeMillis = Math.min(lastMillis, firstHole - grid.stepMillis)
     // A new state is never earlier than the resumed one.
-    const { step, time } =
-      resumed !== undefined && resumed.timeMillis >= timeMillis
-        ? resumed
-        : { time: formatTime(timeMillis), step: grid.stepMillis / 1000 }
+    const kept = resumed !== undefined && resumed.timeMillis >= timeMillis ? resumed : undefined
     const { stepMillis } = grid
     const covered = () => union(resumed?.covered ?? [], without(done, holes, stepMillis), stepMillis)
     /** Some series of the holes may have been written. */
@@ -106,8 +104,8 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
       lastMillis,
       points: done.reduce((sum, range) => sum + pointCount(range), 0),
       state: new StreamState({
-        time,
-        step,
+        time: kept?.time ?? formatTime(timeMillis),
+        ...samplingFields(kept?.stepMillis ?? stepMillis),
         version: 1,
         ...(mode === "full_refresh" ? { full_refresh: true } : {}),
         ...(generationId === undefined ? {} : { generation_id: generationId }),
@@ -127,10 +125,10 @@ const listed = (again: ReadonlyArray<Span>) => (again.length === 0 ? {} : { read
 type GridSettings = Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis">
 
 /** The points of a step to read at the server's time `nowMillis`: the settled ones between start and end. */
-export const gridToRead = (settings: GridSettings, nowMillis: number, stepSeconds: number): GridRange => {
+export const gridToRead = (settings: GridSettings, nowMillis: number, stepMillis: number): GridRange => {
   const settled = nowMillis - settings.settleDelayMillis
   const end = Option.getOrElse(settings.endMillis, () => settled)
-  return gridRange(settings.startMillis, Math.min(end, settled), stepSeconds * 1000)
+  return gridRange(settings.startMillis, Math.min(end, settled), stepMillis)
 }
 
 /** The settings that decide with others which metrics a group has. */
@@ -179,7 +177,7 @@ export const plan = (
     if (definition._tag === "Table" && definition.table !== "exemplars") {
       return planSnapshot(request, states.get(name), nowMillis)
     }
-    const grid = gridToRead(settings, nowMillis, definition.stepSeconds)
+    const grid = gridToRead(settings, nowMillis, stepMillisOf(definition))
     const details = detailedStates && {
       selector: selectorOf(settings, definition),
       excluded_labels: excluded,
@@ -228,7 +226,7 @@ const isResumable = (request: StreamRequest, grid: GridRange, state: StreamState
   request.mode === "incremental"
     ? state.full_refresh !== true
     : state.full_refresh === true &&
-      state.step * 1000 === grid.stepMillis &&
+      state.stepMillis === grid.stepMillis &&
       // If the start was moved forward since, drop the spans of the refresh before it.
       (state.covered[0]?.firstMillis ?? grid.firstMillis) >= grid.firstMillis &&
       state.generation_id === request.generationId

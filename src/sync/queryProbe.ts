@@ -174,7 +174,7 @@ const queryOf = (settings: Settings, name: string): QueryStream => definitionOf(
  */
 export const queryLabels = Effect.fnUntraced(function* (settings: Settings, name: string, nowMillis: number) {
   const query = queryOf(settings, name)
-  const grid = gridToRead(settings, nowMillis, query.stepSeconds)
+  const grid = gridToRead(settings, nowMillis, query.stepSeconds * 1000)
   const range = pointsOf(grid, PROBES, nowMillis)
   const { failure, labels, series } = yield* Effect.catchIf(
     evaluateInParts(query, range),
@@ -219,7 +219,7 @@ export const checkQueries = Effect.fnUntraced(function* (nowMillis: number) {
     settings.queries,
     Effect.fnUntraced(function* ({ name }) {
       const query = queryOf(settings, name)
-      const grid = gridToRead(settings, nowMillis, query.stepSeconds)
+      const grid = gridToRead(settings, nowMillis, query.stepSeconds * 1000)
       yield* Effect.catchIf(
         evaluate(query, pointsOf({ ...grid, firstMillis: grid.lastMillis }, 1, nowMillis)),
         // If a server refuses one point for an unknown reason, the expression is the most likely cause.

@@ -8,6 +8,7 @@ import { aboutQuery } from "./queryProbe.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { QueryStream } from "./StreamDefinition.ts"
 import type { GridRange } from "./TimeGrid.ts"
+import { gridBounds } from "./WindowSize.ts"
 
 interface QueryOptions extends Pick<StreamSource, "mayMoveStart" | "missing"> {
   /** Evaluates an expression at the points of a range. */
@@ -27,6 +28,7 @@ export const querySource = (
   const { matchers: own, text } = query.expression
   return {
     metrics: undefined,
+    bounds: gridBounds,
     expect: (range) => range,
     request: (range, matchers) =>
       evaluate(range, own === undefined || matchers.length === 0 ? text : render([...own, ...matchers])).pipe(

@@ -12,11 +12,10 @@ import {
 } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { recycle } from "../samples/Arena.ts"
-import { pluralize } from "../text/pluralize.ts"
 import type { Response, StreamSource } from "./BlockSource.ts"
 import type { Damage } from "./Damage.ts"
 import { leavesOf, type SeriesPart } from "./SeriesPart.ts"
-import { type GridRange, pointCount, rangeText } from "./TimeGrid.ts"
+import { extentText, type GridRange, pointCount, rangeText } from "./TimeGrid.ts"
 import type { ServerLimits, WindowSize } from "./WindowSize.ts"
 
 /** The state that the windows of a stream share. */
@@ -87,7 +86,7 @@ export const requestAhead = Effect.fnUntraced(function* (context: WindowContext,
   )
   const part = context.series.first
   yield* Effect.logDebug(
-    `${context.stream}: requesting ${pluralize(pointCount(range), "point")}, ${rangeText(range)}.`
+    `${context.stream}: requesting ${extentText({ points: pointCount(range), stepMillis: range.stepMillis })}, ${rangeText(range)}.`
   )
   const response = yield* Effect.exit(request(context, range, part, { scope, span }))
   return { part, range, response, scope, span } satisfies RequestedWindow
@@ -102,12 +101,13 @@ export const answersOthers = Effect.fnUntraced(function* (
   range: GridRange,
   part: SeriesPart
 ): Effect.fn.Return<boolean, PrometheusError> {
-  const { answered, lastMillis, retries, series } = window.context
+  const { answered, lastMillis, retries, series, source } = window.context
   if (answered.latest !== undefined) {
     const [point, part] = answered.latest
     return yield* drain(window, point, part).pipe(Effect.retry(retries), succeeds)
   }
-  for (let distance = 1, millis = range.lastMillis; millis < lastMillis; distance *= 2) {
+  const { leastPoints } = source.bounds
+  for (let distance = leastPoints, millis = range.lastMillis; millis < lastMillis; distance *= 2) {
     millis = Math.min(lastMillis, range.lastMillis + distance * range.stepMillis)
     if (yield* answers(window, { ...range, firstMillis: millis, lastMillis: millis }, series)) return true
   }

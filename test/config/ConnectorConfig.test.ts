@@ -36,6 +36,7 @@ describe("decodeConfig", () => {
         startMillis: 1_767_225_600_000,
         endMillis: Option.none(),
         stepSeconds: 3600,
+        sampling: "step",
         matchers: [],
         queries: [],
         groups: [],

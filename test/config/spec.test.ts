@@ -144,7 +144,7 @@ describe("connectionSpecification", () => {
     assert.deepStrictEqual(
       properties.map(([key]) => key).join(" "),
       "base_url basic_auth_user basic_auth_pass authentication tls proxy_url headers parameters " +
-        "start_date step end_date metrics selector queries groups overrides tables label_columns exclude_labels " +
+        "start_date step sampling end_date metrics selector queries groups overrides tables label_columns exclude_labels " +
         "lookback_window settle_delay api concurrency request_timeout max_retries compression partial_data damaged_data " +
         "max_source_resolution"
     )

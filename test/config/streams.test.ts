@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { decodeConfig } from "../../src/config/ConnectorConfig.ts"
 import type { Expression } from "../../src/promql/Expression.ts"
-import { definitionOf } from "../../src/sync/StreamDefinition.ts"
+import { definitionOf, stepMillisOf } from "../../src/sync/StreamDefinition.ts"
 
 const minimal = { base_url: "http://localhost:9090", start_date: "2026-01-01", step: 60 }
 
@@ -63,6 +63,7 @@ describe("the settings of single streams", () => {
         _tag: "Metric",
         name: "up",
         stepSeconds: 60,
+        sampling: "step",
         matchers: general
       })
       // The first override that matches counts.
@@ -70,15 +71,38 @@ describe("the settings of single streams", () => {
         _tag: "Metric",
         name: "cpu_seconds",
         stepSeconds: 15,
+        sampling: "step",
         matchers: general
       })
       assert.deepStrictEqual(definitionOf(settings, "kube_pod_info"), {
         _tag: "Metric",
         name: "kube_pod_info",
         stepSeconds: 60,
+        sampling: "step",
         matchers: [{ label: "cluster", operator: "=", value: "a" }]
       })
       assert.deepStrictEqual(settings.tables, ["targets", "alerts"])
+    })
+  )
+
+  it.effect("choose the stored samples of metrics and groups, and never of queries", () =>
+    Effect.gen(function* () {
+      const settings = yield* decode({
+        sampling: "raw",
+        queries: [{ name: "a", expression: "up" }],
+        groups: [{ name: "node", metrics: { include: ["node_*"] } }],
+        overrides: [
+          { metrics: "up", step: 15 },
+          { metrics: "cpu_*", sampling: "step" }
+        ],
+        tables: ["exemplars"]
+      })
+      const stepOf = (name: string) => stepMillisOf(definitionOf(settings, name))
+      assert.deepStrictEqual(["other", "up", "node"].map(stepOf), [1, 1, 1])
+      assert.deepStrictEqual(["cpu_seconds", "a"].map(stepOf), [60_000, 60_000])
+      assert.strictEqual(stepOf("prometheus_exemplars"), 1000)
+      const [problem = ""] = yield* problemsOf({ sampling: "all" })
+      assert.strictEqual(problem, 'sampling is "all", but must be "step" or "raw".')
     })
   )
 
@@ -152,7 +176,7 @@ describe("the settings of single streams", () => {
         [{ groups: [{ name: "a", metrics: { include: ["("] } }] }, /^groups\[0\]\.metrics\.include: "\("/],
         [{ groups: [{ name: "a", metrics: { exclude: [""] } }] }, /^groups\[0\]\.metrics\.exclude: an empty/],
         [{ overrides: [{ metrics: "[", step: 5 }] }, /^overrides\[0\]\.metrics: "\["/],
-        [{ overrides: [{ metrics: "up" }] }, /^overrides\[0\] must have step or selector/],
+        [{ overrides: [{ metrics: "up" }] }, /^overrides\[0\] must have step, selector or sampling/],
         [
           { overrides: [{ metrics: "up", selector: "{" }] },
           /^overrides\[0\]\.selector must be label matchers/

@@ -1,6 +1,5 @@
 /** What the scenarios of samples and those of rows share: an open destination, its rows, and kills of a process that writes. */
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { afterAll, assert, beforeAll } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
@@ -9,6 +8,7 @@ import { SharedDestination } from "../../src/destinations/SharedDestination.ts"
 import type { StreamKind } from "../../src/samples/Layout.ts"
 import { rowBlocks, type TableSchema } from "../../src/samples/TableRow.ts"
 import { Choices } from "../choices.ts"
+import { bundled } from "../support/bundled.ts"
 import * as child from "../support/child.ts"
 import { runs } from "../support/runs.ts"
 import { type OpenOptions, type TestBackend, timeOf } from "./backends.ts"
@@ -53,10 +53,9 @@ export const scenariosOf = (backend: TestBackend, kind: StreamKind) => {
       const folder = yield* newFolder
       const random = new Choices(seed, Number.POSITIVE_INFINITY)
       const known = new Set(ids)
+      const script = yield* Effect.promise(() => bundled(new URL("writerProcess.ts", import.meta.url)))
       for (let kill = 0; kill < runs(1, times); kill++) {
-        const writer = yield* child.start([backend.name, folder, kind], {
-          script: fileURLToPath(new URL("writerProcess.ts", import.meta.url))
-        })
+        const writer = yield* child.start([backend.name, folder, kind], { script })
         const { point } = (yield* writer.waitFor((message) => "point" in message)) as {
           readonly point: number
         }

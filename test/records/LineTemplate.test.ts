@@ -46,13 +46,13 @@ const obvious = ([before, between, after]: readonly [string, string, string], [t
   `${before}${formatTime(time)}${between}${value}${after}`
 
 const isPlain = ([time, value]: Sample): boolean =>
-  time >= 0 && time < Date.UTC(10_000, 0, 1) && time % 1000 === 0 && !/[Nf]$/.test(value)
+  time >= 0 && time < Date.UTC(10_000, 0, 1) && !/[Nf]$/.test(value)
 
 const DAY = 86_400_000
 const MAX = 8_640_000_000_000_000
 
 const randomSample = (choices: Choices): Sample => {
-  const unit = choices.pick([1, 10, 1000, 15_000, 60_000, 3_600_000, DAY])
+  const unit = choices.pick([1, 10, 250, 1000, 15_000, 60_000, 3_600_000, DAY])
   const span = choices.pick([1000, 3_600_000, DAY, 366 * DAY, 10_000 * DAY, 100_000_000 * DAY])
   const origin = choices.pick([0, Date.UTC(2026, 0, 1), Date.UTC(9999, 11, 31, 23)])
   const offset = Math.floor((choices.below(1_000_000) / 1_000_000) * span) * (choices.oneIn(4) ? -1 : 1)
@@ -90,6 +90,11 @@ describe("LineTemplate", () => {
   it("writes every second of a day", () => {
     const midnight = Date.UTC(2026, 6, 4)
     check(Array.from({ length: 86_400 }, (_, second) => midnight + second * 1000))
+  })
+
+  it("writes every millisecond of some seconds", () => {
+    const start = Date.UTC(2026, 6, 4, 23, 59, 58)
+    check(Array.from({ length: 3000 }, (_, millis) => start + millis))
   })
 
   it("writes every day of leap years and others, forwards and backwards", () => {

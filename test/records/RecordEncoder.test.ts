@@ -4,7 +4,6 @@ import type { MetricRecord } from "../../src/records/MetricRecord.ts"
 import { type LineFrame, RecordEncoder, type RecordShape, shapeOf } from "../../src/records/RecordEncoder.ts"
 import { layoutOfGroup, layoutOfMetric } from "../../src/samples/Layout.ts"
 import {
-  asTextBlock,
   type Histogram,
   type HistogramBlock,
   type SampleBlock,
@@ -14,7 +13,7 @@ import {
 } from "../../src/samples/Sample.ts"
 import { canonicalLabels, MAX_KNOWN_SERIES, seriesId } from "../../src/samples/Series.ts"
 import { type Choices, choices } from "../choices.ts"
-import { numberBlock, Values } from "../samples/numbers.ts"
+import { asTextBlock, numberBlock, Values } from "../samples/numbers.ts"
 
 const start = Date.UTC(2026, 0, 1)
 

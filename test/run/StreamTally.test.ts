@@ -1,10 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { curveLimits, StreamTally } from "../../src/run/StreamTally.ts"
 import { collectGarbage } from "../../src/samples/collectGarbage.ts"
-import { asTextBlock } from "../../src/samples/Sample.ts"
 import { type Choices, choices } from "../choices.ts"
 import { floats, histogramOf, seriesOf, start } from "../destinations/drive.ts"
-import { numberBlock, Values } from "../samples/numbers.ts"
+import { asTextBlock, numberBlock, Values } from "../samples/numbers.ts"
 
 const STEP = 60_000
 

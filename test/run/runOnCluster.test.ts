@@ -6,7 +6,7 @@ import { Progress } from "../../src/run/Progress.ts"
 import { runOnCluster } from "../../src/run/runOnCluster.ts"
 import { executePart } from "../../src/run/writeParts.ts"
 import type { SyncPart } from "../../src/sync/parts.ts"
-import * as QueryRangeSource from "../../src/sync/QueryRangeSource.ts"
+import * as sources from "../../src/sync/sources.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
 import { MemoryParts } from "../support/MemoryParts.ts"
 import { drive, type Setting, setUp } from "../sync/readMock.ts"
@@ -54,7 +54,7 @@ const runWith = Effect.fnUntraced(function* (
     const message = refusal(part)
     return message === undefined
       ? executePart(part).pipe(
-          Effect.provide([QueryRangeSource.layer, memory.layer()]),
+          Effect.provide([sources.layer, memory.layer()]),
           Effect.provide(services),
           Effect.orDie
         )

@@ -8,7 +8,7 @@ import { Progress } from "../../src/run/Progress.ts"
 import { planParts } from "../../src/run/planParts.ts"
 import { type PartsOptions, runParts } from "../../src/run/runParts.ts"
 import { executePart } from "../../src/run/writeParts.ts"
-import * as QueryRangeSource from "../../src/sync/QueryRangeSource.ts"
+import * as sources from "../../src/sync/sources.ts"
 import { type Choices, choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { MemoryParts, type OnStep } from "../support/MemoryParts.ts"
@@ -290,7 +290,7 @@ describe("one part on its own", () => {
           concurrency: 4
         })
         return outcomes.reduce((sum, { rows }) => sum + rows, 0)
-      }).pipe(Effect.provide(QueryRangeSource.layer), Effect.provide(memory.layer()))
+      }).pipe(Effect.provide(sources.layer), Effect.provide(memory.layer()))
       const { exit } = yield* within(setting, program)
       assert.strictEqual(yield* exit, 95 * 6)
       expectAll(memory, setting)
@@ -327,7 +327,7 @@ describe("one part on its own", () => {
         Effect.gen(function* () {
           const [planned] = yield* planParts(["q"], 1000 * minute)
           return yield* executePart(planned!.parts[0]!)
-        }).pipe(Effect.provide(QueryRangeSource.layer), Effect.provide(alone.layer()))
+        }).pipe(Effect.provide(sources.layer), Effect.provide(alone.layer()))
       )
       assert.isTrue(Exit.isFailure(once.exit))
       for (const memory of [byProcess, alone]) {
@@ -343,7 +343,7 @@ describe("one part on its own", () => {
       const program = Effect.gen(function* () {
         const [stream] = yield* planParts(["a"], 10 * minute)
         return yield* executePart(stream!.parts[1]!)
-      }).pipe(Effect.provide(QueryRangeSource.layer), Effect.provide(memory.layer()))
+      }).pipe(Effect.provide(sources.layer), Effect.provide(memory.layer()))
       const faults = onRange(() => ({ status: 422, body: "no" }))
       const { exit } = yield* within({ ...setting, mock: { faults } }, program)
       assert.match((yield* Effect.flip(exit)).message, /422/)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { asTextBlock, numberAt, partOf, type TextBlock, textAt } from "../../src/samples/Sample.ts"
+import { numberAt, partOf, type TextBlock, textAt } from "../../src/samples/Sample.ts"
 import { DecodedSeries } from "../../src/samples/Series.ts"
-import { numberBlock, Values } from "./numbers.ts"
+import { asTextBlock, numberBlock, Values } from "./numbers.ts"
 
 const series = new DecodedSeries()
 

@@ -66,6 +66,8 @@ export interface RealPrometheusOptions extends RealServerOptions {
   readonly ruleGroups?: ReadonlyArray<object>
   /** Accept remote write, which `remoteWrite` needs. */
   readonly remoteWriteReceiver?: boolean
+  /** The server's own labels. */
+  readonly externalLabels?: Readonly<Record<string, string>>
   /** How much older than the newest sample a written sample may be, such as `1h`. */
   readonly outOfOrderWindow?: string
   /** Serve HTTPS. The effects of the server, such as `request`, cannot be used then. */
@@ -157,7 +159,12 @@ const writeConfiguration = async (
   // JSON is valid YAML, and needs no care for quoting and indentation.
   const interval = `${options.scrape?.intervalSeconds ?? 1}s`
   const config = {
-    global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: "1s" },
+    global: {
+      scrape_interval: interval,
+      scrape_timeout: interval,
+      evaluation_interval: "1s",
+      external_labels: options.externalLabels ?? {}
+    },
     ...(options.ruleGroups === undefined ? {} : { rule_files: ["rules.yml"] }),
     ...(target === undefined
       ? {}

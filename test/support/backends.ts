@@ -194,7 +194,7 @@ export class ThanosMock extends MockPrometheus {
       pointsOf(request) > 0 && storeIsMissing() && request.params.get("partial_response") === "false"
         ? thanos.storeMissing
         : options.faults?.(request, attempt)
-    super(database, { ...options, faults })
+    super(database, { remoteRead: false, ...options, faults })
     this.storeIsMissing = storeIsMissing
   }
 

@@ -35,10 +35,10 @@ export const serveMock = Effect.fnUntraced(function* (
   return { config, mock }
 })
 
-/** A fault for the range queries of one metric, optionally only for windows after the first. */
+/** A fault for the range queries and remote reads of one metric, optionally only for windows after the first. */
 export const onMetric =
   (metric: string, fault: Fault, laterOnly = false) =>
-  (request: Pick<MockRequest, "params" | "path">): Fault | undefined =>
+  (request: Pick<MockRequest, "body" | "params" | "path">): Fault | undefined =>
     laterOnly && Number(request.params.get("start")) * 1000 === start
       ? undefined
       : faults.onMetric(metric, fault)(request)

@@ -5,6 +5,7 @@ import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import type { NumberBlock, Series } from "../../src/samples/Sample.ts"
 import { BlockSource } from "../../src/sync/BlockSource.ts"
 import type { GridRange } from "../../src/sync/TimeGrid.ts"
+import { gridBounds } from "../../src/sync/WindowSize.ts"
 import { iso, minute, start } from "../support/gauge.ts"
 import { checkpoints, incremental, readFrom, samplesOf, story } from "./readMock.ts"
 
@@ -34,6 +35,7 @@ const sourceOf = (
   const layer = Layer.succeed(BlockSource, {
     open: ({ name }) => ({
       metrics: new Set([name]),
+      bounds: gridBounds,
       expect: ({ firstMillis, lastMillis, stepMillis }) => ({
         firstMillis: firstMillis - stepMillis + 1,
         lastMillis,

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import { ConfigError } from "../../src/config/ConnectorConfig.ts"
-import { decodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
+import { decodeStreamState, encodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
 import { formatTime } from "../../src/text/formatTime.ts"
 
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -103,8 +103,31 @@ describe("StreamState", () => {
 
   it("says what to do", () => {
     const message = refusal({ cursor: 1 })
-    assert.include(message, 'Expected {"time":"2026-01-01T00:00:00Z","step":3600,"version":1}.')
+    assert.include(
+      message,
+      'Expected {"time":"2026-01-01T00:00:00Z","step":3600,"version":1}, or "sampling":"raw" in place of step.'
+    )
     assert.match(message, /Restore the state .* or clear the stream's state .* start_date/)
+  })
+
+  it("is about the points of a step or about stored samples", () => {
+    const raw = Result.getOrThrow(
+      decodeStreamState("up", { time: "2026-01-01T00:00:00.123Z", sampling: "raw", version: 1 })
+    )
+    assert.strictEqual(raw.timeMillis, Date.parse("2026-01-01T00:00:00.123Z"))
+    assert.strictEqual(raw.stepMillis, 1)
+    assert.deepStrictEqual(encodeStreamState(raw), {
+      time: "2026-01-01T00:00:00.123Z",
+      sampling: "raw",
+      version: 1
+    })
+    const time = "2026-01-01T00:00:00Z"
+    assert.include(refusal({ time, version: 1 }), "(step is missing or wrong)")
+    assert.include(refusal({ time, version: 1, sampling: "step" }), "(sampling is missing or wrong)")
+    assert.include(
+      refusal({ time, version: 1, step: 60, sampling: "raw" }),
+      "(it has both step and sampling)"
+    )
   })
 
   it("truncates long values", () => {

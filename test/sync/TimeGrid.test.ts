@@ -188,7 +188,7 @@ describe("the points that a sync reads", () => {
         settleDelayMillis: settle * 1000
       },
       now,
-      stepSeconds
+      stepSeconds * 1000
     )
     return cursor === undefined ? range : afterCursor(range, cursor, lookback * 1000)
   }

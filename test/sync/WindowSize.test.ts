@@ -3,12 +3,13 @@ import { Schema } from "effect"
 import {
   afterRefusal,
   afterResponse,
-  FIRST_POINTS,
-  initial,
-  MAX_POINTS,
-  TARGET_SAMPLES,
+  gridBounds,
+  initialSize,
   type WindowSize
 } from "../../src/sync/WindowSize.ts"
+
+const { firstPoints: FIRST_POINTS, mostPoints: MAX_POINTS, targetSamples: TARGET_SAMPLES } = gridBounds
+const initial = initialSize(gridBounds)
 
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 

@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import { BlockSource } from "../../src/sync/BlockSource.ts"
-import * as QueryRangeSource from "../../src/sync/QueryRangeSource.ts"
 import { definitionOf } from "../../src/sync/StreamDefinition.ts"
+import * as sources from "../../src/sync/sources.ts"
 import { gauge } from "../support/gauge.ts"
 import { drive, refusal, setUp } from "./readMock.ts"
 
@@ -39,7 +39,7 @@ describe("the metrics of groups", () => {
         assert.deepStrictEqual((yield* seriesOf("apps")).metrics, ["app_up"])
         assert.lengthOf(mock.requests.filter(isList), lists)
       })
-      yield* drive(Effect.provide(reading, QueryRangeSource.layer.pipe(Layer.provideMerge(services))))
+      yield* drive(Effect.provide(reading, sources.layer.pipe(Layer.provideMerge(services))))
     })
   )
 })

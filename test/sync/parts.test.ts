@@ -37,6 +37,7 @@ const planned = ({ state, startMinute = 0, endMinute, stepSeconds = 60, lookback
       endMillis: endMinute === undefined ? Option.none() : Option.some(start + endMinute * minute),
       settleDelayMillis: 0,
       stepSeconds,
+      sampling: "step",
       lookbackMillis,
       matchers: [],
       excludedLabels: new Set<string>(),

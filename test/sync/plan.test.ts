@@ -13,6 +13,7 @@ const settings = {
   endMillis: Option.none<number>(),
   settleDelayMillis: 0,
   stepSeconds: 60,
+  sampling: "step" as const,
   lookbackMillis: 0,
   matchers: [],
   excludedLabels: new Set<string>(),

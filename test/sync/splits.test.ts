@@ -6,6 +6,7 @@ import type { Fault, MockRequest } from "../../src/mock/http.ts"
 import { type MockSeries, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import { BlockSource } from "../../src/sync/BlockSource.ts"
+import { gridBounds } from "../../src/sync/WindowSize.ts"
 import { choices } from "../choices.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
 import { runs } from "../support/runs.ts"
@@ -371,6 +372,7 @@ describe("a response that is too large", () => {
       const layer = Layer.succeed(BlockSource, {
         open: ({ name }) => ({
           metrics: new Set([name]),
+          bounds: gridBounds,
           expect: (range) => range,
           request: (_, matchers) =>
             Effect.suspend(() => {

@@ -18,7 +18,7 @@ import {
 
 describe("an incremental read", () => {
   const state = (minutes: number, more: object = {}) => ({
-    m: { time: iso(start + minutes * minute), step: 60, version: 1, ...more }
+    m: { time: iso(start + minutes * minute), step: 60, version: 1 as const, ...more }
   })
 
   it.effect("resumes after its state", () =>

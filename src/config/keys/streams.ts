@@ -150,13 +150,18 @@ export const streamKeys = {
         title: "Selector",
         description: "Label matchers for these metrics, in place of the selector above.",
         examples: ['{env="prod"}']
+      }),
+      sampling: kind.choice(["step", "raw"], {
+        title: "Sampling",
+        description: "step or raw for these metrics, in place of the sampling above.",
+        examples: ["raw"]
       })
     },
     {
       title: "Overrides",
       group: "selection",
       description:
-        "Another step or selector for some metrics. The first override that matches a metric applies.",
+        "Another step, selector or sampling for some metrics. The first override that matches a metric applies.",
       example: { metrics: "node_*", step: 60 }
     }
   ),

@@ -31,6 +31,20 @@ export const rangeKeys = {
       description: "Time between two data points, such as 15s, 5m or 1h (default: 1h)"
     }
   }),
+  sampling: kind.choice(["step", "raw"], {
+    title: "Sampling",
+    group: "selection",
+    description:
+      "step: one data point per step and series. raw: every sample that the server has stored, with its own time to the millisecond; the step then counts for queries only, which are always evaluated at steps.",
+    examples: ["raw"],
+    default: "step",
+    flag: {
+      name: "sampling",
+      metavar: "NAME",
+      description:
+        "raw reads every stored sample with its own time; step, the default, reads one data point per step"
+    }
+  }),
   end_date: kind.moment({
     title: "End date",
     group: "selection",

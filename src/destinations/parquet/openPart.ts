@@ -172,7 +172,7 @@ export const openPart = Effect.fnUntraced(function* (
 /** Whether all points of a day are read. */
 const isRead = (state: StreamState | undefined, midnight: number): boolean => {
   if (state === undefined) return false
-  const stepMillis = state.step * 1000
+  const { stepMillis } = state
   const first = Math.ceil(midnight / stepMillis) * stepMillis
   const last = (Math.ceil((midnight + DAY) / stepMillis) - 1) * stepMillis
   return state.covered.some((span) => span.firstMillis <= first && last <= span.lastMillis)

@@ -14,11 +14,11 @@ import {
 } from "node:fs"
 import { createServer } from "node:net"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { Choices } from "../../choices.ts"
+import { bundled } from "../../support/bundled.ts"
 import * as child from "../../support/child.ts"
 import { loadedTime, put, putStopped, stateAt, temporaryFolder } from "../drive.ts"
 import { change, databasePath, values } from "./steps.ts"
@@ -213,7 +213,7 @@ describe("a database that is opened for reading only", () => {
         for (let kill = 0; kill < 3; kill++) {
           const path = yield* databasePath
           const writer = yield* child.start(["duckdb", dirname(path)], {
-            script: fileURLToPath(new URL("../writerProcess.ts", import.meta.url))
+            script: yield* Effect.promise(() => bundled(new URL("../writerProcess.ts", import.meta.url)))
           })
           const first = yield* writer.waitFor((message) => "point" in message)
           assert.match(yield* refusal(path, true), new RegExp(`is in use by process ${writer.process.pid}`))

@@ -1,13 +1,13 @@
 /** Real processes that write parts into one folder or prefix of a bucket, and are killed and paused at random. */
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { layer } from "../../../src/destinations/parquet/ParquetFolder.ts"
 import { Choices } from "../../choices.ts"
+import { bundled } from "../../support/bundled.ts"
 import * as child from "../../support/child.ts"
 import { runs } from "../../support/runs.ts"
 import { environmentOf } from "../../support/s3.ts"
@@ -15,7 +15,6 @@ import { S3_DATA, S3_ENDPOINT } from "../../support/s3Setup.ts"
 import { temporaryFolder } from "../drive.ts"
 import { rowsIn } from "./sharedWorld.ts"
 
-const script = fileURLToPath(new URL("partProcess.ts", import.meta.url))
 /** Where processes write parts. */
 interface Place {
   readonly name: string
@@ -48,6 +47,7 @@ describe("processes that write parts", () => {
     ({ env, filesOf, path }) =>
       Effect.gen(function* () {
         Object.assign(process.env, env())
+        const script = yield* Effect.promise(() => bundled(new URL("partProcess.ts", import.meta.url)))
         const choices = new Choices(19, Number.POSITIVE_INFINITY)
         for (let round = 0; round < runs(1, 1); round++) {
           const folder = join(yield* temporaryFolder, "data")
