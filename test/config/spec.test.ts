@@ -156,7 +156,7 @@ describe("connectionSpecification", () => {
         ([key, property]) => ("default" in property ? [[key, property.default] as const] : [])
       )
       const { base_url, start_date } = minimal
-      assert.lengthOf(defaults, 13)
+      assert.lengthOf(defaults, 14)
       assert.deepStrictEqual(
         yield* decodeConfig({ base_url, start_date, ...Object.fromEntries(defaults) }),
         yield* decodeConfig({ base_url, start_date })
