@@ -9,6 +9,8 @@ export interface Dataset {
   /** Per series. */
   readonly points: number
   readonly stepSeconds: number
+  /** By default random walks at the points of the grid. `typical`: counters and gauges, scraped between them. */
+  readonly kind?: "typical"
 }
 
 /** The data sets by purpose. */
@@ -21,6 +23,8 @@ export interface Datasets {
   readonly year: Dataset
   /** Many metrics, for discovery. */
   readonly catalog: Dataset
+  /** Counters and gauges as servers have them, as many as in `day`. */
+  readonly typical: Dataset
 }
 
 /** The start of all data, in seconds: long enough ago that no data set ends in the future. */
@@ -32,7 +36,15 @@ const full: Datasets = {
   day: { name: "day", metrics: 10, series: 1000, points: DAY_POINTS, stepSeconds: 15 },
   wide: { name: "wide", metrics: 1, series: 100_000, points: 20, stepSeconds: 15 },
   year: { name: "year", metrics: 1, series: 4, points: 365 * 24 * 60, stepSeconds: 60 },
-  catalog: { name: "catalog", metrics: 3000, series: 20_000, points: 4, stepSeconds: 15 }
+  catalog: { name: "catalog", metrics: 3000, series: 20_000, points: 4, stepSeconds: 15 },
+  typical: {
+    name: "typical",
+    metrics: 10,
+    series: 1000,
+    points: DAY_POINTS,
+    stepSeconds: 15,
+    kind: "typical"
+  }
 }
 
 // Data sets keep their time range if windows depend on it.
@@ -40,7 +52,8 @@ const small: Datasets = {
   day: { ...full.day, name: "small-day", series: 20 },
   wide: { ...full.wide, name: "small-wide", series: 2000 },
   year: { ...full.year, name: "small-year", points: 10_512 },
-  catalog: { ...full.catalog, name: "small-catalog", metrics: 60, series: 400 }
+  catalog: { ...full.catalog, name: "small-catalog", metrics: 60, series: 400 },
+  typical: { ...full.typical, name: "small-typical", series: 20 }
 }
 
 export const datasets = (options: { readonly small: boolean }): Datasets => (options.small ? small : full)
@@ -57,8 +70,9 @@ export const tenfold = (dataset: Dataset): Dataset => ({
 
 export const sampleCount = ({ points, series }: Dataset): number => points * series
 
-/** The time of the last sample, in seconds. */
-export const lastTime = ({ points, stepSeconds }: Dataset): number => START + (points - 1) * stepSeconds
+/** The last point of the grid that has a sample of its own, in seconds. Samples between points belong to the next one. */
+export const lastTime = ({ kind, points, stepSeconds }: Dataset): number =>
+  START + (kind === "typical" ? points : points - 1) * stepSeconds
 
 export const metricNames = ({ metrics }: Dataset): ReadonlyArray<string> =>
   Array.from({ length: metrics }, (_, n) => `bench_${String(n).padStart(4, "0")}`)

@@ -13,6 +13,8 @@ export interface Server {
   readonly cpuSeconds: () => number
   /** The number of API requests served so far, by the server's own count. */
   readonly apiRequests: () => Promise<number>
+  /** The bytes of API responses sent so far, by the server's own count. */
+  readonly apiBytes: () => Promise<number>
 }
 
 const START_TIMEOUT_MILLIS = 60_000
@@ -47,7 +49,9 @@ export const withServer = async <A>(
       baseUrl,
       version: await versionOf(baseUrl),
       cpuSeconds: () => cpuSeconds(child.pid!),
-      apiRequests: async () => countApiRequests(await text(`${baseUrl}/metrics`))
+      apiRequests: async () => sumOfApi(await text(`${baseUrl}/metrics`), "prometheus_http_requests_total"),
+      apiBytes: async () =>
+        sumOfApi(await text(`${baseUrl}/metrics`), "prometheus_http_response_size_bytes_sum")
     })
   } finally {
     if (end === undefined) {
@@ -93,8 +97,8 @@ const text = async (url: string): Promise<string> => {
   return response.text()
 }
 
-const countApiRequests = (metrics: string): number =>
-  Array.from(
-    metrics.matchAll(/^prometheus_http_requests_total\{.*handler="\/api\/v1\/.*\} (\S+)$/gm),
-    ([, count]) => Number(count)
+/** The sum of a metric over all paths of the API. */
+const sumOfApi = (metrics: string, name: string): number =>
+  Array.from(metrics.matchAll(new RegExp(`^${name}\\{.*handler="/api/v1/.*\\} (\\S+)$`, "gm")), ([, count]) =>
+    Number(count)
   ).reduce((sum, count) => sum + count, 0)

@@ -45,7 +45,14 @@ export const sharedSettings = (
   label_columns: settings.labelColumns ? "on" : "off",
   partial_data: settings.partialData,
   damaged_data: settings.damagedData,
-  max_source_resolution: settings.maxSourceResolution
+  max_source_resolution: settings.maxSourceResolution,
+  // All processes of a sync keep one load budget.
+  ...loadLimits(settings)
+})
+
+const loadLimits = ({ maxRequestsPerSecond, maxSamplesPerSecond }: Settings) => ({
+  ...(maxRequestsPerSecond === undefined ? {} : { max_requests_per_second: `${maxRequestsPerSecond}` }),
+  ...(maxSamplesPerSecond === undefined ? {} : { max_samples_per_second: `${maxSamplesPerSecond}` })
 })
 
 const queriesText = ({ queries }: Settings): string =>
@@ -66,6 +73,22 @@ const overridesText = ({ overrides }: Settings): string =>
 
 const ownStep = (stepSeconds: number | undefined): string =>
   stepSeconds === undefined ? "" : ` every ${stepText(stepSeconds)}`
+
+/** The load budget of a sync, which its processes share. */
+export const layerAccount = (
+  address: ClusterAddress,
+  target: Target,
+  source: string,
+  settings: Settings,
+  role: "submitter" | "worker"
+) =>
+  Object.keys(loadLimits(settings)).length === 0
+    ? Layer.empty
+    : Layer.unwrap(
+        Effect.map(loadCluster, ({ layerLoadAccount }) =>
+          layerLoadAccount({ address, settings: sharedSettings(target, source, settings) }, role)
+        )
+      )
 
 /** The queue of a run. */
 export const layerQueue = (address: ClusterAddress, settings: ClusterOptions["settings"]) =>

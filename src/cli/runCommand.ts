@@ -32,7 +32,7 @@ import { confirmInTerminal } from "./confirmInTerminal.ts"
 import { startDemo } from "./demo.ts"
 import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
-import { layerQueue, sharedSettings } from "./onCluster.ts"
+import { layerAccount, layerQueue, sharedSettings } from "./onCluster.ts"
 import { withCredentialsOf, withRenewal } from "./renewal.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkTogether, isAnyGiven, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
@@ -65,7 +65,9 @@ interface Source {
 /** Executes a plan. Fails if a stream failed. */
 const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   const { everyMillis, reportPath, target } = plan
-  const { connect, isStepGiven, name: source, renewed, settings } = from
+  const { connect, isStepGiven, name: source } = from
+  const settings = withShareOfLoad(from.settings, plan.share)
+  const renewed = Effect.map(from.renewed, (settings) => withShareOfLoad(settings, plan.share))
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   const modes = everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
   const refusal = modes
@@ -128,14 +130,36 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     }
     return summary.streams.every(({ error }) => error === undefined)
   })
+  const account =
+    plan.cluster === undefined
+      ? Layer.empty
+      : layerAccount(plan.cluster, target, source, settings, "submitter")
+  const shared = yield* Effect.catchTag(
+    Layer.build(account),
+    "ClusterError",
+    ({ message }) => new ConfigError({ message })
+  )
   const runConnected = (mode: SyncMode, settings: Settings) =>
-    withRenewal(settings, renewed, (settings) => connect(settings)(runOnce(mode, settings)))
+    withRenewal(settings, renewed, (settings) => connect(settings)(runOnce(mode, settings))).pipe(
+      Effect.provideContext(shared)
+    )
   if (everyMillis !== undefined) {
     const later = Effect.flatMap(renewed, (settings) => runConnected(plan.laterMode, settings))
     return yield* repeatedly(everyMillis, runConnected(plan.mode, settings), later)
   }
   if (!(yield* runConnected(plan.mode, settings))) return yield* new ExitWithCode({})
 })
+
+/** The load budget of one of several processes, which do not know of each other. */
+const withShareOfLoad = (settings: Settings, share: RunPlan["share"]): Settings => {
+  const { maxRequestsPerSecond, maxSamplesPerSecond } = settings
+  const { processes = 1 } = share ?? {}
+  return {
+    ...settings,
+    maxRequestsPerSecond: maxRequestsPerSecond && maxRequestsPerSecond / processes,
+    maxSamplesPerSecond: maxSamplesPerSecond && maxSamplesPerSecond / processes
+  }
+}
 
 /** Reads the states of an existing destination to show where a run would resume. Creates and changes nothing. */
 const dryRun = Effect.fnUntraced(function* (

@@ -8,6 +8,7 @@ import { makeMask } from "../config/SecretMask.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
 import type { SharedDestination } from "../destinations/SharedDestination.ts"
 import { ProxyEnvironment } from "../prometheus/http/nodeClients.ts"
+import { SharedLoadAccount } from "../prometheus/load/LoadAccount.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
@@ -21,7 +22,7 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 import { type ConfigFlags, configFlags, isDemo, settingsOf, withFlagsToCheck } from "./configFlags.ts"
 import { destinationKinds, placesText } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
-import { clusterFlag, loadCluster, sharedSettings } from "./onCluster.ts"
+import { clusterFlag, layerAccount, loadCluster, sharedSettings } from "./onCluster.ts"
 import { withCredentialsOf, withRenewal } from "./renewal.ts"
 import { misfits, runFlags } from "./runFlags.ts"
 import { reportErrors, stderrLogger } from "./stderrLogger.ts"
@@ -120,7 +121,8 @@ const workFromFlags = Effect.fnUntraced(
         Effect.sync(() => setForcedStopNote(FORCED_STOP)),
         () => Effect.sync(() => setForcedStopNote(""))
       )
-      const execute = yield* makeExecute(settings, renewed, destination)
+      const account = yield* Layer.build(layerAccount(cluster, to, source, settings, "worker"))
+      const execute = yield* makeExecute(settings, renewed, destination).pipe(Effect.provideContext(account))
       return yield* work(
         { address: cluster, settings: sharedSettings(to, source, settings) },
         settings.concurrency,
@@ -147,11 +149,13 @@ export const makeExecute = Effect.fnUntraced(function* <R, E>(
 ) {
   const scope: Scope.Scope = yield* Effect.scope
   const environment = yield* Effect.context<R>()
+  const account = yield* SharedLoadAccount
   /** The client of some credentials, and the sources that read with it: they know what the server has shown to be. */
   const sessionOf = Effect.fnUntraced(function* (settings: Settings) {
     const client = yield* Layer.buildWithScope(
       PrometheusClient.layer.pipe(
         Layer.provide(Layer.succeed(ProxyEnvironment, process.env)),
+        Layer.provide(Layer.succeed(SharedLoadAccount, account)),
         Layer.provide(Layer.succeed(ConnectorConfig, settings))
       ),
       scope

@@ -7,6 +7,7 @@ import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import { asClusterErrors } from "./clusterDatabase.ts"
+import { alone, createTables } from "./clusterTables.ts"
 import type { ClusterError, ClusterOptions, Workers } from "./PartQueue.ts"
 import { groupOf, type SyncSettings } from "./syncSettings.ts"
 import { ALIVE_SECONDS } from "./timings.ts"
@@ -118,46 +119,6 @@ const make = Effect.fnUntraced(function* (settings: SyncSettings) {
   })
 })
 
-/** Executes statements that create or drop tables, one process at a time: those with IF NOT EXISTS would conflict. */
-const alone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    sql.withTransaction(
-      Effect.andThen(sql`SELECT pg_advisory_xact_lock(hashtext('source_prometheus_cluster'))`, effect)
-    )
-  )
-
-const createTables = alone(
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    yield* sql`
-      CREATE TABLE IF NOT EXISTS groups (
-        name text PRIMARY KEY,
-        used_at timestamptz NOT NULL DEFAULT now()
-      )
-    `
-    yield* sql`
-      CREATE TABLE IF NOT EXISTS syncs (
-        name text PRIMARY KEY,
-        sync_id text NOT NULL,
-        destination text NOT NULL,
-        settings text NOT NULL,
-        id text NOT NULL,
-        alive_at timestamptz NOT NULL DEFAULT now()
-      )
-    `
-    yield* sql`
-      CREATE TABLE IF NOT EXISTS workers (
-        id text PRIMARY KEY,
-        name text NOT NULL,
-        destination text NOT NULL,
-        settings text NOT NULL,
-        slots integer NOT NULL,
-        alive_at timestamptz NOT NULL DEFAULT now()
-      )
-    `
-  })
-)
-
 const dropUnused = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const unused = sql.literal(`used_at < now() - interval '${UNUSED_DAYS} days'`)
@@ -176,6 +137,7 @@ const dropUnused = Effect.gen(function* () {
             ({ tablename }) => sql`DROP TABLE IF EXISTS ${sql(tablename)} CASCADE`
           )
           yield* sql`DELETE FROM syncs WHERE name = ${name}`
+          yield* sql`DELETE FROM budgets WHERE name = ${name}`
           yield* sql`DELETE FROM groups WHERE name = ${name}`
         })
       ),

@@ -20,7 +20,8 @@ const MAX_CONNECTIONS = 3
 
 /** A client whose tables are in the schema, which exists. */
 export const layerDatabase = (
-  address: ClusterAddress
+  address: ClusterAddress,
+  maxConnections = MAX_CONNECTIONS
 ): Layer.Layer<SqlClient.SqlClient, ClusterError, FileSystem.FileSystem> =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -44,7 +45,7 @@ export const layerDatabase = (
       }
       const expected = asClusterErrors(address)
       const ssl = yield* expected(encryptionFor(config, tls))
-      const client = PgClient.make({ ...config, ssl, maxConnections: MAX_CONNECTIONS })
+      const client = PgClient.make({ ...config, ssl, maxConnections })
       return Layer.effectDiscard(expected(createSchema)).pipe(
         Layer.provideMerge(PgClient.layerFrom(expected(client)))
       )

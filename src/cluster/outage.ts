@@ -46,7 +46,7 @@ export const untilReachable =
 
 /** A layer that is built again in the same way. */
 export const layerUntilReachable =
-  (patience: Duration.Duration) =>
+  (patience?: Duration.Duration) =>
   <A, R>(layer: Layer.Layer<A, ClusterError, R>): Layer.Layer<A, ClusterError, R> =>
     Layer.effectContext(
       Effect.gen(function* () {

@@ -68,6 +68,9 @@ export interface Settings extends StreamSettings {
   /** How the samples of a grid are requested. */
   readonly api: Config["api"]
   readonly concurrency: number
+  /** The load budget. Undefined: no limit. */
+  readonly maxRequestsPerSecond: number | undefined
+  readonly maxSamplesPerSecond: number | undefined
   readonly requestTimeoutMillis: number
   readonly maxRetries: number
   readonly compression: Config["compression"]
@@ -176,6 +179,8 @@ const toSettings = (
   settleDelayMillis: config.settle_delay * 1000,
   api: config.api,
   concurrency: config.concurrency,
+  maxRequestsPerSecond: config.max_requests_per_second,
+  maxSamplesPerSecond: config.max_samples_per_second,
   requestTimeoutMillis: config.request_timeout * 1000,
   maxRetries: config.max_retries,
   compression: config.compression,

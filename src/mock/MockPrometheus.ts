@@ -5,9 +5,9 @@
  * `MockHttpClient.layer` inside the process, and `MockServer.make` on a socket.
  *
  * These differences are known. For labels, label values and series, the mock compares `start` and `end` with samples; a
- * real server compares them with chunks and blocks, and may return more. The mock evaluates only plain selectors, `count()` of
- * one, `time()`, and `count by (__name__) (last_over_time(…))`. It has only active targets. Its version 3 does not escape `<`,
- * `>` and `&` in labels of its tables.
+ * real server compares them with chunks and blocks, and may return more. The mock evaluates only plain selectors, the samples of
+ * one before a time (`selector[duration]`), `count()` of one, `time()`, and `count by (__name__) (last_over_time(…))`. It has only
+ * active targets. Its version 3 does not escape `<`, `>` and `&` in labels of its tables.
  */
 import { hash } from "node:crypto"
 import { type ApiContext, type ApiResponse, plain, respond } from "./api.ts"

@@ -210,7 +210,9 @@ const query: Handler = (context, params) =>
     }
     const grid = { startMillis: time, endMillis: time, stepMillis: 1 }
     const result = yield* resultOf(context, query, grid, options)
-    return queryData("vector", list(Iterable.map(result, formatVectorSample)), context)
+    return query._tag === "Range"
+      ? queryData("matrix", list(Iterable.map(result, formatMatrixSeries)), context)
+      : queryData("vector", list(Iterable.map(result, formatVectorSample)), context)
   })
 
 const queryRange: Handler = (context, params) =>
@@ -218,6 +220,12 @@ const queryRange: Handler = (context, params) =>
     const grid = yield* gridOf(params)
     const options = yield* optionsOf(context, params)
     const query = yield* queryOf(context, params, badData)
+    if (query._tag === "Range") {
+      const expected = "must be Scalar or instant Vector"
+      return yield* Result.fail(
+        badData(`invalid expression type "range vector" for range query, ${expected}`)
+      )
+    }
     const result = yield* resultOf(context, query, grid, options)
     return queryData("matrix", list(Iterable.map(result, formatMatrixSeries)), context)
   })
@@ -377,6 +385,13 @@ const flags: Handler = ({ evaluation, maxSamples }) =>
     })
   ])
 
+/** The part of the configuration that a mock has. JSON is YAML. */
+const config: Handler = ({ externalLabels }) => {
+  const lines = externalLabels.map(([name, value]) => `    ${formatString(name)}: ${formatString(value)}\n`)
+  const yaml = `global:\n  scrape_interval: 1m\n${lines.length === 0 ? "" : "  external_labels:\n"}${lines.join("")}`
+  return Result.succeed([object({ yaml })])
+}
+
 const get = ["GET", "OPTIONS"]
 const getOrPost = [...get, "POST"]
 
@@ -392,6 +407,7 @@ const routes: ReadonlyArray<readonly [path: RegExp, methods: ReadonlyArray<strin
   [/^\/api\/v1\/alerts$/, get, alerts],
   [/^\/api\/v1\/query_exemplars$/, getOrPost, exemplars],
   [/^\/api\/v1\/status\/buildinfo$/, get, buildInfo],
+  [/^\/api\/v1\/status\/config$/, get, config],
   [/^\/api\/v1\/status\/flags$/, get, flags]
 ]
 

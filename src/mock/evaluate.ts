@@ -12,13 +12,13 @@ import { parseDuration } from "./parameters.ts"
 import { compileFullMatch, MAX_WEIGHT, weightOf } from "./regexp.ts"
 
 /**
- * A query that the mock can evaluate: a selector, `count(…)` of one, `time()`, the time of evaluation in seconds,
- * `count by (__name__) (selector)`, or `count by (__name__) (last_over_time(selector[duration]))`.
+ * A query that the mock can evaluate: a selector, `selector[duration]`, `count(…)` of a selector, `time()`, the time of evaluation
+ * in seconds, `count by (__name__) (selector)`, or `count by (__name__) (last_over_time(selector[duration]))`.
  */
 export type Query =
   | { readonly _tag: "Selector" | "Count"; readonly selector: Selector }
   | { readonly _tag: "CountByName"; readonly selector: Selector }
-  | { readonly _tag: "CountOver"; readonly selector: Selector; readonly windowMillis: number }
+  | { readonly _tag: "CountOver" | "Range"; readonly selector: Selector; readonly windowMillis: number }
   | { readonly _tag: "Time" }
 
 /** A compiled selector. */
@@ -61,6 +61,7 @@ const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
 const countCall = /^\s*count\s*\((.*)\)\s*$/is
 const countOverCall = /^count by \(__name__\) \(last_over_time\((.*)\[(\w+)\]\)\)$/s
 const countByNameCall = /^count by \(__name__\) \((.*)\)$/s
+const rangeSelector = /^(.*)\[((?:\d+[a-z]+)+)\]\s*$/s
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
 
 /**
@@ -76,6 +77,15 @@ export const parseQuery = (text: string, modern = false): Result.Result<Query, s
       _tag: "CountOver",
       selector,
       windowMillis
+    }))
+  }
+  const samples = rangeSelector.exec(text)
+  const samplesMillis = parseDuration(samples?.[2] ?? "")
+  if (samples !== null && samplesMillis !== undefined && samplesMillis > 0) {
+    return Result.map(parseVector(samples[1]!, modern), (selector) => ({
+      _tag: "Range",
+      selector,
+      windowMillis: samplesMillis
     }))
   }
   const byName = countByNameCall.exec(text)?.[1]
@@ -220,6 +230,13 @@ export function* evaluate(
     yield timeSeries(grid)
     return
   }
+  if (query._tag === "Range") {
+    for (const series of select(database, query.selector)) {
+      const found = samplesBefore(series, grid.startMillis, query.windowMillis, options)
+      if (found.times.length > 0) yield found
+    }
+    return
+  }
   if (query._tag === "CountOver") {
     const series = select(database, query.selector).map(withoutStale)
     yield* countByName(series, grid, { ...options, lookbackMillis: query.windowMillis })
@@ -258,6 +275,29 @@ export const range = (
     values.push(value)
   }
   return { labels, times, values, loaded: times.length }
+}
+
+/** The samples of a series in the window that ends at a time, whose left end is included like that of the look-back. */
+const samplesBefore = (
+  series: MockSeries,
+  timeMillis: number,
+  windowMillis: number,
+  { lookbackClosed, untilMillis }: EvaluateOptions
+): ResultSeries => {
+  const { labels, times: all, values: allValues } = withoutStale(series)
+  const end = Math.min(timeMillis, untilMillis)
+  const start = timeMillis - windowMillis
+  const within = allValues.flatMap((value, i) => {
+    const time = all[i]!
+    const isLate = lookbackClosed ? time >= start : time > start
+    return value !== "stale" && isLate && time <= end ? [[time, value] as const] : []
+  })
+  return {
+    labels,
+    times: within.map(([time]) => time),
+    values: within.map(([, value]) => value),
+    loaded: within.length
+  }
 }
 
 /** How many series have a value at each point at which any has. */

@@ -21,10 +21,15 @@ import { layerNode, TokenClient } from "./http/nodeClients.ts"
 import { retryPolicy } from "./http/retryPolicy.ts"
 import { makeTransport } from "./http/transport.ts"
 import { makeWarnOnce } from "./http/warnOnce.ts"
+import { makeMemoryAccount, SharedLoadAccount } from "./load/LoadAccount.ts"
+import { type ExpectedSamples, type LoadBudget, makeLoadBudget } from "./load/LoadBudget.ts"
+import { makeResponseSamples } from "./load/responseSamples.ts"
+import { serverTimeout } from "./load/serverTimeout.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
 import type { RangeQuery, RemoteReadQuery, TimeRange } from "./RangeQuery.ts"
+import type { ExternalLabels } from "./remoteRead/externalLabels.ts"
 import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
@@ -50,8 +55,8 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry except `backend`, `configuration` and `metadata`, which nothing depends on, and `queryRange` and `remoteRead`, because only
- * their caller knows how much of the response it has used.
+ * All methods retry except `backend`, `configuration`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange` and
+ * `remoteRead`, because only their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -62,7 +67,7 @@ export class PrometheusClient extends Context.Service<
     readonly now: Effect.Effect<number, PrometheusError>
     /** What kind of server it is. Asked once, without holding up a read: an unknown server is read too. */
     readonly backend: Effect.Effect<Backend>
-    /** Parts of the server's own configuration; undefined if it does not show it. Asked once, like `backend`. */
+    /** Parts of the server's own configuration, asked once; undefined if it does not show it. */
     readonly configuration: Effect.Effect<ServerConfiguration | undefined>
     /**
      * Why samples may be missing although responses do not say so, as a sentence: a source of the server is away. Only some
@@ -91,6 +96,11 @@ export class PrometheusClient extends Context.Service<
       matchers?: ReadonlyArray<Matcher>,
       selector?: ReadonlyArray<Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
+    /**
+     * The labels that the server adds to the series of remote reads, but not to those of queries. Asked once. Undefined if they
+     * cannot be found out.
+     */
+    readonly externalLabels: Effect.Effect<ExternalLabels | undefined>
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
     /** The present rows of a table. Their time is `timeMillis`. */
@@ -111,8 +121,9 @@ export class PrometheusClient extends Context.Service<
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
     /**
      * Sends a remote read (`/api/v1/read`). The blocks have every stored sample of the range, both ends included, exactly once:
-     * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select series; the configured
-     * `selector` is not added. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
+     * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select
+     * series; the configured `selector` is not added. For an equality matcher of an external label and its value, a server looks
+     * for series without that label. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
      * unsupported encoding. Otherwise like `queryRange`.
      */
     readonly remoteRead: (
@@ -126,8 +137,11 @@ export class PrometheusClient extends Context.Service<
       PrometheusClient,
       Effect.gen(function* () {
         const httpClient = yield* HttpClient.HttpClient
-        return make(yield* ConnectorConfig, {
+        const settings = yield* ConnectorConfig
+        const account = (yield* SharedLoadAccount) ?? (yield* makeMemoryAccount)
+        return make(settings, {
           httpClient,
+          budget: yield* makeLoadBudget(settings, account),
           tokenClient: (yield* TokenClient) ?? httpClient,
           onFetchedSecret: yield* OnFetchedSecret,
           isAwaited: yield* IsAwaited
@@ -142,6 +156,7 @@ export class PrometheusClient extends Context.Service<
 
 /** What a client uses besides its settings. */
 interface ClientOptions {
+  readonly budget: LoadBudget
   readonly httpClient: HttpClient.HttpClient
   readonly tokenClient: HttpClient.HttpClient
   readonly onFetchedSecret: (secret: string) => void
@@ -150,7 +165,7 @@ interface ClientOptions {
 
 const make = (
   settings: Settings,
-  { httpClient, isAwaited, onFetchedSecret, tokenClient }: ClientOptions
+  { budget, httpClient, isAwaited, onFetchedSecret, tokenClient }: ClientOptions
 ): PrometheusClient["Service"] => {
   const { addFetched, mask } = new GrowingMask(allSecretTexts(settings))
   const addSecret = (secret: string) => {
@@ -162,13 +177,21 @@ const make = (
   const evidence = new EvidenceLog(settings)
   const observe = (response: Observed) => evidence.observe(response)
   let isFirst = isAwaited
-  const transport = makeTransport(settings, { httpClient, tokenClient, addSecret, mask, observe, warnOnce })
+  const transport = makeTransport(settings, {
+    httpClient,
+    tokenClient,
+    addSecret,
+    mask,
+    observe,
+    warnOnce,
+    admit: budget.admit
+  })
   const heard = (reason?: Reason) =>
     Effect.sync(() => {
       if (reason !== "NoServer") isFirst = false
     })
-  const send = (request: ApiRequest) =>
-    transport(request).pipe(
+  const send = (request: ApiRequest, samples?: ExpectedSamples) =>
+    transport(request, samples).pipe(
       Effect.tap(() => heard()),
       Effect.tapError(({ reason }) => heard(reason))
     )
@@ -192,6 +215,9 @@ const make = (
       evidence.observe({ members: decoded.members })
       return decoded
     }).pipe(Effect.scoped)
+
+  const gridSamples = makeResponseSamples(budget)
+  const storedSamples = makeResponseSamples(budget)
 
   const contextOf = ({ address, response: { headers, status } }: Body): Api.ResponseContext => ({
     address,
@@ -235,16 +261,14 @@ const make = (
   /** Sends a request that nothing depends on: once, and not for long. */
   const tryOnce = <A>(name: string, endpoint: Api.Endpoint<A>) =>
     attempt(endpoint).pipe(
-      Effect.timeoutOrElse({
-        duration: optionalTimeoutMillis,
-        orElse: () =>
-          Effect.fail(
-            new PrometheusError({
-              reason: "Timeout",
-              summary: `${settings.baseUrl}${endpoint.request.path} did not respond within ${optionalTimeoutMillis / 1000} s.`
-            })
-          )
-      }),
+      serverTimeout(optionalTimeoutMillis, () =>
+        Effect.fail(
+          new PrometheusError({
+            reason: "Timeout",
+            summary: `${settings.baseUrl}${endpoint.request.path} did not respond within ${optionalTimeoutMillis / 1000} s.`
+          })
+        )
+      ),
       withSpan(name, endpoint)
     )
   const optionalTimeoutMillis = Math.min(OPTIONAL_TIMEOUT_MILLIS, settings.requestTimeoutMillis)
@@ -270,6 +294,12 @@ const make = (
       Effect.map(tryOnce("configuration", serverConfiguration), ({ value }) => value),
       () => undefined
     )
+  )
+
+  const externalLabels = Effect.flatMap(backend, ({ kind }) =>
+    profiles[kind].hasExternalLabels === false
+      ? Effect.succeed<ExternalLabels | undefined>(new Map())
+      : Effect.map(configuration, (known) => known?.externalLabels)
   )
 
   /** The parameters for the server, as far as it is known now. */
@@ -316,6 +346,7 @@ const make = (
       Effect.flatMap(exactness, (exactness) =>
         call("labelNames", Api.labelNames(range, { matchers, selector }, exactness))
       ),
+    externalLabels,
     // Not every backend has metadata, and a stream needs no description.
     metadata: Effect.matchEffect(tryOnce("metadata", Api.metadata), {
       onSuccess: ({ completeness: { signs, warnings }, value }) =>
@@ -354,8 +385,10 @@ const make = (
       const request = Api.rangeRequest(query, settings.requestTimeoutMillis, yield* exactness)
       // The span ends with the scope, after the complete response has been read.
       const span = yield* Effect.makeSpanScoped("PrometheusClient.queryRange", spanOf(request))
-      const body = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
-      return rangeBlocks(body, {
+      const points = Math.floor((query.endMillis - query.startMillis) / query.stepMillis) + 1
+      const samples = yield* gridSamples.expect(query, points)
+      const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
+      const blocks = rangeBlocks(body, {
         series: query.series,
         excludedLabels: settings.excludedLabels,
         mask,
@@ -364,18 +397,22 @@ const make = (
           return judge(Api.rangeOutcome(envelope, partialData, contextOf(body)))
         }
       })
+      return yield* gridSamples.count(query, samples, blocks)
     }),
     remoteRead: Effect.fnUntraced(function* (query) {
       const request = Api.remoteReadRequest(query)
       const span = yield* Effect.makeSpanScoped("PrometheusClient.remoteRead", spanOf(request))
-      const body = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
-      return readBlocks(body, {
+      const samples = yield* storedSamples.expect(query, query.endMillis - query.startMillis + 1)
+      const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
+      const blocks = readBlocks(body, {
         range: query,
         series: query.series,
         excludedLabels: settings.excludedLabels,
+        externalLabels: query.externalLabels,
         keepStaleMarkers: query.keepStaleMarkers,
         mask
       })
+      return yield* storedSamples.count(query, samples, blocks)
     })
   }
 }

@@ -1,6 +1,7 @@
 /** What is asked of a server: a range of time, and the query for its points. */
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SeriesCache } from "../samples/Series.ts"
+import type { ExternalLabels } from "./remoteRead/externalLabels.ts"
 
 /** A closed range of time, in milliseconds since the epoch. For lists of names, an infinite end is none. */
 export interface TimeRange {
@@ -30,6 +31,8 @@ export interface RemoteReadQuery extends TimeRange {
   readonly matchers: ReadonlyArray<Matcher>
   /** The series of earlier responses to the same query. */
   readonly series?: SeriesCache
+  /** The server's external labels. A label with the same name and value is dropped from every series. */
+  readonly externalLabels?: ExternalLabels
   /** The accepted forms of the response, the preferred one first. Chunks by default. */
   readonly accepted?: ReadonlyArray<ResponseForm>
   /** Whether the blocks have stale markers too, which end a series: see `remoteRead/staleMarkers.ts`. Not by default. */

@@ -8,7 +8,7 @@ import {
   type ReadEstimate,
   sumOfEstimates
 } from "../run/estimate.ts"
-import { pointCount } from "../sync/TimeGrid.ts"
+import { isRawRange, pointCount } from "../sync/TimeGrid.ts"
 import type { Paint } from "../terminal/Appearance.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate } from "../terminal/textWidth.ts"
@@ -28,6 +28,7 @@ const header = ["STREAM", "SERIES", "POINTS", "WINDOWS", "SAMPLES", "BYTES"]
 
 const rowOf = ({
   bytes,
+  isRaw,
   isTable,
   name,
   points,
@@ -40,7 +41,7 @@ const rowOf = ({
     ? ["", "", grouped(windows), "", ""]
     : [
         grouped(series),
-        grouped(points),
+        isRaw === true ? "" : grouped(points),
         grouped(windows),
         estimate(grouped(samples), samples),
         estimate(byteText(bytes), bytes)
@@ -75,7 +76,7 @@ export const dryRunText = (
   const period =
     span === undefined
       ? ""
-      : ` from ${timeText(span[0])} to ${timeText(span[1])} UTC, every ${stepText(stepSeconds)}`
+      : ` from ${timeText(span[0])} to ${timeText(span[1])} UTC, ${stepSeconds === undefined ? "all stored samples" : `every ${stepText(stepSeconds)}`}`
   lines.push(
     all.samples === 0
       ? `A run would read nothing new from ${pluralize(streams.length, "stream")} at ${printable(source)}${period}.`
@@ -111,7 +112,7 @@ const PartDocument = Schema.Struct({
     Schema.Literals(["start", "resume", "gap"]),
     "Why it is read. `start`: the stream has no rows yet. `resume`: it follows the existing rows, minus the look-back. `gap`: it is missing or incomplete between or before them."
   ),
-  points: described(Count, "The number of its points."),
+  points: described(Schema.NullOr(Count), "The number of its points; null for stored samples."),
   estimated_samples: described(Count, "The estimated number of its samples."),
   owner: Schema.optionalKey(
     described(Count, "The process that reads it, from 0 on, if the number of processes is given.")
@@ -123,11 +124,20 @@ export const DryRunDocument = Schema.Struct({
   version: Schema.Literal(1),
   source: Schema.String,
   destination: Schema.String,
-  step_seconds: Schema.Finite,
+  step_seconds: described(
+    Schema.NullOr(Schema.Finite),
+    "The time between two data points; null for all stored samples."
+  ),
   first_time: Schema.NullOr(Schema.String),
   last_time: Schema.NullOr(Schema.String),
   totals: Schema.Struct(counts),
-  streams: Schema.Array(Schema.Struct({ name: Schema.String, points: Count, ...counts })),
+  streams: Schema.Array(
+    Schema.Struct({
+      name: Schema.String,
+      points: described(Schema.NullOr(Count), "The number of its points; null for stored samples."),
+      ...counts
+    })
+  ),
   parts: Schema.optionalKey(
     described(
       Schema.Array(PartDocument),
@@ -152,11 +162,15 @@ export const dryRunJson = ({ destination, parts, source, span, stepSeconds, stre
       version: 1,
       source,
       destination,
-      step_seconds: stepSeconds,
+      step_seconds: stepSeconds ?? null,
       first_time: span === undefined ? null : formatTime(span[0]),
       last_time: span === undefined ? null : formatTime(span[1]),
       totals: countsOf(sumOfEstimates(streams)),
-      streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) })),
+      streams: streams.map((stream) => ({
+        name: stream.name,
+        points: stream.isRaw === true ? null : stream.points,
+        ...countsOf(stream)
+      })),
       ...(parts === undefined
         ? {}
         : {
@@ -165,7 +179,7 @@ export const dryRunJson = ({ destination, parts, source, span, stepSeconds, stre
               first_time: formatTime(part.range.firstMillis),
               last_time: formatTime(part.range.lastMillis),
               reason: part.reason,
-              points: pointCount(part.range),
+              points: isRawRange(part.range) ? null : pointCount(part.range),
               estimated_samples: samples,
               ...owner
             }))

@@ -41,7 +41,10 @@ export const SummaryDocument = Schema.Struct({
   source: described(Schema.String, "Where the data came from: an address without secrets."),
   destination: described(Schema.String, "Where it went, as the command line named it."),
   mode: described(Schema.Literals(syncModes), "The sync mode."),
-  step_seconds: described(Seconds, "The time between two data points of a series."),
+  step_seconds: described(
+    Schema.NullOr(Seconds),
+    "The time between two data points of a series; null if all stored samples were read."
+  ),
   started_at: described(Schema.String, "When the run began, UTC."),
   seconds: described(Seconds, "How long it took."),
   rows: described(Count, "The rows that this run committed, of all streams."),
@@ -73,7 +76,7 @@ export const summaryDocument = (run: RunSummary): SummaryDocument => ({
   source: run.source,
   destination: run.destination,
   mode: run.mode,
-  step_seconds: run.stepSeconds,
+  step_seconds: run.stepSeconds ?? null,
   started_at: formatTime(run.startedAt),
   seconds: run.seconds,
   rows: run.rows,

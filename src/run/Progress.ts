@@ -46,7 +46,8 @@ export interface RunSummary {
   /** The destination as the user named it. */
   readonly destination: string
   readonly mode: SyncMode
-  readonly stepSeconds: number
+  /** Undefined if all stored samples were read. */
+  readonly stepSeconds: number | undefined
   /** When it started, in milliseconds since the epoch. */
   readonly startedAt: number
   readonly seconds: number

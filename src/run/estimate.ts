@@ -1,20 +1,21 @@
 /** Estimates what a run would read by a small query per metric, for `--dry-run`. */
 import { Effect, Record } from "effect"
-import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
 import { type BeginningHints, firstPoint } from "../sync/beginning.ts"
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
 import { warnOfFailure } from "../sync/queryProbe.ts"
-import { definitionOf } from "../sync/StreamDefinition.ts"
-import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
+import { definitionOf, generalStepOf } from "../sync/StreamDefinition.ts"
+import { type GridRange, isRawRange, pointCount } from "../sync/TimeGrid.ts"
 import {
   afterResponse,
   boundsOf,
   gridBounds,
   initialSize,
   searchedPoints,
+  targetWithin,
   type WindowBounds
 } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
@@ -37,12 +38,15 @@ export interface DryRunStream extends ReadEstimate {
   readonly name: string
   /** The rows of a table cannot be counted before it is read. */
   readonly isTable?: true
+  /** Its stored samples are read, so that it has no points. */
+  readonly isRaw?: true
 }
 
 export interface DryRun {
   readonly source: string
   readonly destination: string
-  readonly stepSeconds: number
+  /** Undefined for all stored samples. */
+  readonly stepSeconds: number | undefined
   /** The times of the first and the last grid point, in milliseconds; undefined if there is none. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
@@ -85,7 +89,7 @@ export const estimate = Effect.fnUntraced(function* (
   toEstimate?: PartsToEstimate
 ) {
   const settings = yield* ConnectorConfig
-  const { concurrency, stepSeconds } = settings
+  const { concurrency } = settings
   const isTable = (name: string) => definitionOf(settings, name)._tag === "Table"
   const plans = yield* makePlan(
     names.map((name) => ({ name, mode: syncKindOf(mode) })),
@@ -94,7 +98,7 @@ export const estimate = Effect.fnUntraced(function* (
   const hints: BeginningHints = {}
   const found = yield* Effect.forEach(
     plans,
-    ({ parts, stream: name }) =>
+    ({ grid, parts, stream: name }) =>
       Effect.map(
         isTable(name)
           ? Effect.succeed(parts.length === 0 ? [] : [tableRange(parts[0]!.range)])
@@ -107,6 +111,7 @@ export const estimate = Effect.fnUntraced(function* (
               ...sumOfEstimates(estimates),
               name,
               ...(isTable(name) ? { isTable: true as const } : {}),
+              ...(isRawRange(grid) ? { isRaw: true as const } : {}),
               series: largest(estimates.map(({ series }) => series))
             }
           }
@@ -117,7 +122,7 @@ export const estimate = Effect.fnUntraced(function* (
   const dryRun: DryRun = {
     source,
     destination,
-    stepSeconds,
+    stepSeconds: generalStepOf(settings),
     span: spanOf(plans.filter(({ stream }) => !isTable(stream))),
     streams: found.map(({ stream }) => stream)
   }
@@ -218,6 +223,7 @@ const tableRange = (range: GridRange): EstimatedRange => ({
 })
 
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
+  const settings = yield* ConnectorConfig
   const points = pointCount(range)
   const { counts, failure, perPoint, probed, times } = yield* probe(name, range)
   if (failure !== undefined) yield* warnOfFailure(failure)
@@ -226,7 +232,7 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
     estimate: {
       series: largest(counts),
       points,
-      windows: windowsOf(points, perPoint, boundsOf(range)),
+      windows: windowsOf(points, perPoint, boundsOf(range), settings),
       samples,
       bytes: samples * SAMPLE_BYTES
     },
@@ -237,13 +243,17 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
   }
 })
 
+const noLimits = { maxRequestsPerSecond: undefined, maxSamplesPerSecond: undefined }
+
 /** The number of windows of a stream with `samplesPerPoint` samples at each point, if no request is refused. */
 export const windowsOf = (
   points: number,
   samplesPerPoint: number,
-  bounds: WindowBounds = gridBounds
+  bounds: WindowBounds = gridBounds,
+  load: Pick<Settings, "maxRequestsPerSecond" | "maxSamplesPerSecond"> = noLimits
 ): number => {
-  let size = initialSize(bounds)
+  const targetSamples = targetWithin(bounds, load)
+  let size = initialSize(bounds, { targetSamples })
   let left = points
   let largestResponse = 0
   for (let windows = 0; ; windows++) {
@@ -252,7 +262,7 @@ export const windowsOf = (
     const samples = Math.round(taken * samplesPerPoint)
     largestResponse = Math.max(largestResponse, samples)
     left -= taken
-    const next = afterResponse(size, taken, samples, { largestResponse })
+    const next = afterResponse(size, taken, samples, { largestResponse, targetSamples })
     if (!next.isGrowing && next.points === size.points) return windows + 1 + Math.ceil(left / size.points)
     size = next
   }

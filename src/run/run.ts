@@ -17,7 +17,7 @@ import type { StreamKind } from "../samples/Layout.ts"
 import { discoverNames, noMetrics, streamNames } from "../sync/Discovery.ts"
 import { groupOf } from "../sync/groups.ts"
 import { read } from "../sync/Read.ts"
-import { definitionOf, kindOf, stepMillisOf as stepOf } from "../sync/StreamDefinition.ts"
+import { definitionOf, generalStepOf, kindOf, stepMillisOf as stepOf } from "../sync/StreamDefinition.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { fitSettings } from "./filledDestination.ts"
@@ -201,7 +201,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     source,
     destination: options.destination,
     mode,
-    stepSeconds: settings.stepSeconds,
+    stepSeconds: generalStepOf(settings),
     rows: saved.rows,
     streams,
     place: destination

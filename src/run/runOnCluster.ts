@@ -5,6 +5,7 @@ import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { DestinationError } from "../destinations/Destination.ts"
 import { SharedDestination } from "../destinations/SharedDestination.ts"
 import type { SyncPart } from "../sync/parts.ts"
+import { generalStepOf } from "../sync/StreamDefinition.ts"
 import { pointCount } from "../sync/TimeGrid.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
@@ -91,7 +92,7 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
 
   const streams = Array.from(tallies.values(), (tally) => tally.summary(mask))
   const rows = streams.reduce((sum, stream) => sum + stream.rows, 0)
-  const { stepSeconds } = settings
+  const stepSeconds = generalStepOf(settings)
   return yield* summarize({ source, destination, mode, stepSeconds, rows, streams, place: shared })
 })
 

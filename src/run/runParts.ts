@@ -4,7 +4,7 @@ import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { SharedDestination } from "../destinations/SharedDestination.ts"
 import { ownerOf, planToRead } from "../sync/parts.ts"
 import { readPlanned } from "../sync/Read.ts"
-import { definitionOf, stepMillisOf } from "../sync/StreamDefinition.ts"
+import { definitionOf, generalStepOf, stepMillisOf } from "../sync/StreamDefinition.ts"
 import * as sources from "../sync/sources.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { planParts } from "./planParts.ts"
@@ -77,12 +77,11 @@ const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Save
     )
   )
 
-  const { stepSeconds } = settings
   return yield* summarize({
     source,
     destination,
     mode,
-    stepSeconds,
+    stepSeconds: generalStepOf(settings),
     rows: saved.rows,
     streams,
     place: shared

@@ -4,6 +4,7 @@ import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { sumOf } from "../destinations/contents.ts"
 import type { Contents } from "../destinations/Destination.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
+import { serverTimeout } from "../prometheus/load/serverTimeout.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { countOf } from "../promql/Expression.ts"
@@ -142,16 +143,14 @@ const countSeries = Effect.fnUntraced(function* (
           (found, block) => addCounts(stream, found, block, most)
         )
       ),
-      Effect.timeoutOrElse({
-        duration: settings.requestTimeoutMillis,
-        orElse: () =>
-          Effect.fail(
-            new PrometheusError({
-              reason: "Timeout",
-              summary: `The number of series of ${stream} did not arrive within ${settings.requestTimeoutMillis / 1000} s.`
-            })
-          )
-      }),
+      serverTimeout(settings.requestTimeoutMillis, () =>
+        Effect.fail(
+          new PrometheusError({
+            reason: "Timeout",
+            summary: `The number of series of ${stream} did not arrive within ${settings.requestTimeoutMillis / 1000} s.`
+          })
+        )
+      ),
       Effect.scoped,
       Effect.retry(retryPolicy(settings.maxRetries, `${stream}: `))
     )

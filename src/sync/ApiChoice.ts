@@ -1,7 +1,5 @@
 /** What a read has learned about remote read of one stream, for `api: auto`. */
-import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { MAX_STORED_PER_POINT, MIN_SAMPLES } from "./gridApi.ts"
-import type { StoredCounts } from "./storedGrid.ts"
+import { MIN_SAMPLES } from "./gridApi.ts"
 import { type GridRange, pointCount } from "./TimeGrid.ts"
 
 /** After so many trials without a result, or so many failed requests, the stream is read with `query_range`. */
@@ -62,17 +60,15 @@ export class ApiChoice {
     this.state = "refused"
   }
 
-  /** A request by remote read failed. Returns whether it was the last one. */
-  failed({ lastMillis }: GridRange, { policy }: PrometheusError): boolean {
+  /** A request up to a time failed by remote read. Others may not. */
+  failed(lastMillis: number, mayPass: boolean): void {
     this.failures++
     this.failedUntil = Math.max(this.failedUntil, lastMillis)
-    const mayPass = policy.action === "retry" || policy.action === "split"
     if (!mayPass || this.failures >= MAX_FAILURES) this.refuse()
-    return this.state === "refused"
   }
 
-  /** A response by remote read has ended. Returns whether it had far more stored samples than estimated. */
-  hasTooMany({ points, stored }: StoredCounts): boolean {
-    return stored >= MIN_SAMPLES && stored > 2 * MAX_STORED_PER_POINT * points
+  /** Whether later ranges are still requested by remote read. */
+  get takesMore(): boolean {
+    return this.state === "accepted"
   }
 }

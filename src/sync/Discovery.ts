@@ -1,7 +1,8 @@
 /** Discovery: the metrics of the configured range and the configured queries, each with its labels. */
-import { Duration, Effect, Option } from "effect"
+import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
+import { serverTimeout } from "../prometheus/load/serverTimeout.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -163,7 +164,7 @@ const discoverWith = Effect.fnUntraced(function* (
       ? yield* more
       : all.names.size > QUICK_NAMES
         ? undefined
-        : Option.getOrUndefined(yield* Effect.timeoutOption(more, Duration.millis(QUICK_MILLIS)))
+        : yield* serverTimeout(QUICK_MILLIS, () => Effect.undefined)(more)
 
   const usable = [...all.names].filter(({ length }) => length <= MAX_NAME_CHARACTERS)
   if (usable.length < all.names.size) {

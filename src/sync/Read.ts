@@ -71,10 +71,11 @@ export const readPlanned = (
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> =>
   Stream.unwrap(
     Effect.gen(function* () {
-      const { concurrency } = yield* ConnectorConfig
+      const settings = yield* ConnectorConfig
+      const { concurrency } = settings
       const shared = {
         permits: yield* Semaphore.make(concurrency),
-        limits: new LimitsByBounds()
+        limits: new LimitsByBounds(settings)
       }
       return Stream.fromIterable(streams.map((plan) => readStream(plan, shared, options))).pipe(
         Stream.flatten({ concurrency: options.concurrentStreams ?? streamsFor(concurrency), bufferSize: 1 })

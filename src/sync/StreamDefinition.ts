@@ -91,6 +91,13 @@ export const isRaw = (definition: StreamDefinition): boolean =>
 export const stepMillisOf = (definition: StreamDefinition): number =>
   isRaw(definition) ? RAW_STEP_MILLIS : definition.stepSeconds * 1000
 
+/** The step of streams that have none of their own, in seconds. Undefined if all of their stored samples are read. */
+export const generalStepOf = ({
+  sampling,
+  stepSeconds
+}: Pick<DefiningSettings, "sampling" | "stepSeconds">): number | undefined =>
+  sampling === "raw" ? undefined : stepSeconds
+
 /** The step of a stream that replaces the general one; undefined if the stream has none. */
 export const ownStepOf = (
   {

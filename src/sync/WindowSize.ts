@@ -4,7 +4,7 @@
  * The server builds the complete response in memory before it sends the first byte. Responses are therefore kept near a size
  * that does not reduce throughput and spares the server.
  */
-
+import type { Settings } from "../config/ConnectorConfig.ts"
 import { type GridRange, isRawRange } from "./TimeGrid.ts"
 
 /** The sizes of windows that suit a source and what it requests. */
@@ -60,6 +60,27 @@ export const rawBounds: WindowBounds = {
 export const boundsOf = (range: Pick<GridRange, "stepMillis">): WindowBounds =>
   isRawRange(range) ? rawBounds : gridBounds
 
+/** The limits of a load budget. */
+type LoadLimits = Pick<Settings, "maxRequestsPerSecond" | "maxSamplesPerSecond">
+
+/** A load budget makes responses smaller: the server returns one of them in about this time. */
+const RESPONSE_SECONDS = 1
+
+/** If few requests are allowed, each may have more samples: those of this time at most. */
+const MAX_RESPONSE_SECONDS = 10
+
+/** The target number of samples in a response within a load budget. */
+export const targetWithin = (
+  { targetSamples }: Pick<WindowBounds, "targetSamples">,
+  {
+    maxRequestsPerSecond = Number.POSITIVE_INFINITY,
+    maxSamplesPerSecond = Number.POSITIVE_INFINITY
+  }: LoadLimits
+): number => {
+  const seconds = Math.min(MAX_RESPONSE_SECONDS, Math.max(RESPONSE_SECONDS, 1 / maxRequestsPerSecond))
+  return Math.max(1, Math.min(targetSamples, Math.floor(maxSamplesPerSecond * seconds)))
+}
+
 /** With fewer points, it is not worth a search where the samples begin. */
 export const searchedPoints = ({ mostPoints }: WindowBounds): number => 2 * mostPoints
 
@@ -93,23 +114,32 @@ export interface WindowSize {
 /** If requests have more metrics, the first window is smaller. */
 const FIRST_METRICS = 100
 
-/** The size of the first window of a stream with so many metrics in a request, on a server that accepts no more than `mostPoints`. */
+/** What is known before the first window of a stream. */
+export interface BeforeFirst {
+  /** The most points that the server accepts. */
+  readonly mostPoints?: number
+  /** The number of metrics in a request. */
+  readonly metrics?: number
+  /** The target number of samples. With a smaller one the window is smaller, because the number of series is unknown. */
+  readonly targetSamples?: number
+}
+
+/** The size of the first window of a stream. */
 export const initialSize = (
   bounds: WindowBounds,
-  mostPoints: number = bounds.mostPoints,
-  metrics = 1
-): WindowSize => ({
-  bounds,
-  points: Math.max(
-    1,
-    Math.min(bounds.firstPoints, mostPoints, Math.floor((bounds.firstPoints * FIRST_METRICS) / metrics))
-  ),
-  limit: mostPoints,
-  streak: 0,
-  trialAfter: FIRST_TRIAL_AFTER,
-  isTrial: false,
-  isGrowing: true
-})
+  { metrics = 1, mostPoints = bounds.mostPoints, targetSamples = bounds.targetSamples }: BeforeFirst = {}
+): WindowSize => {
+  const share = Math.min(1, FIRST_METRICS / metrics, targetSamples / bounds.targetSamples)
+  return {
+    bounds,
+    points: Math.max(1, Math.min(mostPoints, Math.floor(bounds.firstPoints * share))),
+    limit: mostPoints,
+    streak: 0,
+    trialAfter: FIRST_TRIAL_AFTER,
+    isTrial: false,
+    isGrowing: true
+  }
+}
 
 /** What the responses to all streams of a kind show about the sizes that the server accepts: streams that start later begin with it. */
 export class ServerLimits {
@@ -120,7 +150,7 @@ export class ServerLimits {
   /** The target number of samples in a response. */
   targetSamples: number
 
-  constructor({ mostPoints, targetSamples }: WindowBounds) {
+  constructor({ mostPoints, targetSamples }: Pick<WindowBounds, "mostPoints" | "targetSamples">) {
     this.mostPoints = mostPoints
     this.targetSamples = targetSamples
   }
@@ -140,11 +170,16 @@ export class ServerLimits {
 /** The limits of one server, for each kind of window. */
 export class LimitsByBounds {
   private readonly known = new Map<WindowBounds, ServerLimits>()
+  private readonly load: LoadLimits
+
+  constructor(load: LoadLimits) {
+    this.load = load
+  }
 
   of(bounds: WindowBounds): ServerLimits {
     let limits = this.known.get(bounds)
     if (limits === undefined) {
-      limits = new ServerLimits(bounds)
+      limits = new ServerLimits({ ...bounds, targetSamples: targetWithin(bounds, this.load) })
       this.known.set(bounds, limits)
     }
     return limits

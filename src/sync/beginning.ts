@@ -8,6 +8,7 @@
  */
 import { Duration, Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { serverTimeout } from "../prometheus/load/serverTimeout.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
@@ -97,10 +98,9 @@ const firstTime = Effect.fnUntraced(function* (
   })
 
   yield* search.pipe(
-    Effect.timeoutOption(limit),
-    Effect.tap(({ _tag }) =>
+    serverTimeout(limit, () =>
       Effect.sync(() => {
-        if (_tag === "None") hints.isSlow = true
+        hints.isSlow = true
       })
     ),
     Effect.tapError(({ message }) =>

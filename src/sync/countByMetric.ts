@@ -1,6 +1,7 @@
 /** How many series each of several metrics has at a point, by one query whose response has one number for each metric. */
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { serverTimeout } from "../prometheus/load/serverTimeout.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { recycle } from "../samples/Arena.ts"
@@ -47,10 +48,7 @@ export const countByMetric = Effect.fnUntraced(function* (
         )
       ),
       Effect.map((counts): SeriesCounts => counts),
-      Effect.timeoutOrElse({
-        duration: Math.min(MAX_WAIT_MILLIS, requestTimeoutMillis),
-        orElse: () => Effect.fail(tooSlow)
-      }),
+      serverTimeout(Math.min(MAX_WAIT_MILLIS, requestTimeoutMillis), () => Effect.fail(tooSlow)),
       Effect.scoped
     )
 })

@@ -2,8 +2,9 @@
  * Why a stream has no records: its samples lie between the points of the grid, or the server has no samples of it any more. Most
  * streams without records just had nothing new, which needs no words.
  */
-import { Effect, Option, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { serverTimeout } from "../prometheus/load/serverTimeout.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { metricSelector, ofMetric } from "../promql/Matcher.ts"
@@ -158,8 +159,7 @@ export const makeExplainer = Effect.gen(function* () {
     explain(metric, grid).pipe(
       Effect.provideService(ConnectorConfig, settings),
       Effect.provideService(PrometheusClient, client),
-      Effect.timeoutOption(LIMIT),
-      Effect.map(Option.getOrUndefined),
+      serverTimeout(LIMIT, () => Effect.undefined),
       Effect.catch(({ message }) =>
         Effect.as(Effect.logDebug(`${metric}: why it has no records is not known. ${message}`), undefined)
       )

@@ -29,7 +29,7 @@ export const firstSize = Effect.fnUntraced(function* (
   const { firstPoints, samplesPerPoint } = bounds
   const parts = leavesOf(series)
   const metrics = largest(parts.map(({ metrics }) => metrics?.length ?? 1))
-  const small = initialSize(bounds, mostPoints, metrics)
+  const small = initialSize(bounds, { mostPoints, metrics, targetSamples })
   const wanted = Math.min(firstPoints, mostPoints, pointCount(range))
   if (countSeries === undefined || small.points >= wanted || parts.length > MAX_COUNTED_PARTS) return small
   const lastOfFirst = range.firstMillis + (wanted - 1) * range.stepMillis

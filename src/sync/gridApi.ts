@@ -6,11 +6,24 @@
  */
 import { type GridRange, pointCount } from "./TimeGrid.ts"
 
-/** How the samples of a grid can be requested. */
-export type GridApi = "query_range" | "remote_read"
-
-/** The most stored samples per point for remote read. */
-export const MAX_STORED_PER_POINT = 4
+/**
+ * The most stored samples per point for remote read.
+ *
+ * Measured with Prometheus 2.42: 100 series, a day, a sample every 15 seconds, windows of 250,000 points, as server CPU and bytes
+ * of remote read ÷ those of `query_range`. Random walks in millionths are about the worst data for the server's compression,
+ * counters and rounded gauges are usual.
+ *
+ * | step | stored per point | CPU | bytes, random walks | bytes, usual |
+ * | --- | --- | --- | --- | --- |
+ * | 15 s | 1 | 0.02 | 0.21 | 0.08 |
+ * | 60 s | 4 | 0.04 | 0.84 | 0.29 |
+ * | 2 min | 8 | 0.06 | 1.67 | 0.58 |
+ * | 5 min | 20 | 0.14 | 4.1 | 1.4 |
+ * | 1 h | 240 | 0.36 | 43 | 14 |
+ *
+ * So the bytes decide. With gzip, the JSON has a third of them or less.
+ */
+export const maxStoredPerPoint = (compression: "none" | "gzip"): number => (compression === "gzip" ? 1.5 : 4)
 
 /** A window of fewer points in all series is not worth the two requests of a trial. */
 export const MIN_SAMPLES = 20_000

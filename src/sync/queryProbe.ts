@@ -2,6 +2,7 @@
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
+import { serverTimeout } from "../prometheus/load/serverTimeout.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { recycle } from "../samples/Arena.ts"
@@ -98,16 +99,14 @@ const evaluate = Effect.fnUntraced(function* (
           }
         )
       ),
-      Effect.timeoutOrElse({
-        duration: requestTimeoutMillis,
-        orElse: () =>
-          Effect.fail(
-            new PrometheusError({
-              reason: "Timeout",
-              summary: `The result of the query ${query.name} did not arrive within ${requestTimeoutMillis / 1000} s.`
-            })
-          )
-      }),
+      serverTimeout(requestTimeoutMillis, () =>
+        Effect.fail(
+          new PrometheusError({
+            reason: "Timeout",
+            summary: `The result of the query ${query.name} did not arrive within ${requestTimeoutMillis / 1000} s.`
+          })
+        )
+      ),
       Effect.scoped,
       Effect.retry(retryPolicy(maxRetries, `${query.name}: `)),
       Effect.mapError((error) =>

@@ -5,24 +5,17 @@ import { recycle } from "../samples/Arena.ts"
 import { textAt } from "../samples/Sample.ts"
 import type { Response } from "./BlockSource.ts"
 
-/** Equal for two responses with the same records. */
-export interface RecordsDigest {
-  readonly samples: number
-  readonly digest: string
-}
-
 /**
- * Reads a response to its end. Series come in an order that all responses share, and each of them in that of time. Floats and
- * histograms have a digest each: a response may have those of a series apart, or in turns.
+ * Reads a response to its end. The digest is the same for two responses with the same records. Series come in an order that all
+ * responses share, and each of them in that of time. Floats and histograms have a digest each: a response may have those of a
+ * series apart, or in turns.
  */
 export const recordsDigest = (response: Response) =>
   Effect.suspend(() => {
     const floats = createHash("sha256")
     const histograms = createHash("sha256")
-    let samples = 0
     return Stream.runForEach(response, (block) =>
       Effect.sync(() => {
-        samples += block.length
         const isHistogram = block._tag === "HistogramBlock"
         let lines = ""
         for (let i = 0; i < block.length; i++) {
@@ -32,9 +25,5 @@ export const recordsDigest = (response: Response) =>
         ;(isHistogram ? histograms : floats).update(lines)
         recycle(block)
       })
-    ).pipe(
-      Effect.map(
-        (): RecordsDigest => ({ samples, digest: `${floats.digest("hex")} ${histograms.digest("hex")}` })
-      )
-    )
+    ).pipe(Effect.map(() => `${floats.digest("hex")} ${histograms.digest("hex")}`))
   })

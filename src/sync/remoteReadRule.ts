@@ -1,4 +1,4 @@
-/** Whether remote read of a server has all that its queries have, and by which rule it evaluates points. */
+/** Whether remote read of a server has all samples that its queries have, and by which rule it evaluates points. */
 import { Effect } from "effect"
 import type { Lookback } from "../prometheus/Backend.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -15,11 +15,6 @@ export const remoteReadRule = Effect.fnUntraced(function* (
   }
   const configuration = yield* client.configuration
   if (configuration === undefined) return "the server does not show its configuration"
-  if (configuration.hasExternalLabels) {
-    return "the server has external labels, which remote read adds to its series"
-  }
-  if (configuration.readsFromOthers) {
-    return "the server reads from other servers too, and remote read does not say if one of them is away"
-  }
-  return lookback
+  // A query fails then, or warns. A remote read just lacks the samples.
+  return configuration.readsFromOthers ? "the server reads from other servers too" : lookback
 })

@@ -8,6 +8,7 @@
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
+import { serverTimeout } from "../prometheus/load/serverTimeout.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
@@ -107,7 +108,7 @@ const inOne = Effect.fnUntraced(function* (
         )
       ),
       Effect.map(({ presence }) => presence),
-      Effect.timeoutOrElse({ duration: waitMillis, orElse: () => Effect.fail(tooSlow) }),
+      serverTimeout(waitMillis, () => Effect.fail(tooSlow)),
       Effect.scoped,
       Effect.retry(retryPolicy(Math.min(1, settings.maxRetries)))
     )

@@ -3,6 +3,7 @@ import { Effect, type Scope, Stream } from "effect"
 import type { Lookback } from "../prometheus/Backend.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { ExternalLabels } from "../prometheus/remoteRead/externalLabels.ts"
 import { GridEvaluator, storedRange } from "../prometheus/remoteRead/GridEvaluator.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
@@ -21,6 +22,8 @@ export interface StoredGridOptions {
   /** All of the series' matchers. */
   readonly matchers: ReadonlyArray<Matcher>
   readonly lookback: Lookback
+  /** Labels that the server adds to the series, and that are dropped again. */
+  readonly externalLabels: ExternalLabels
   readonly series: SeriesCache
   /** Called after the last point. */
   readonly onEnd: (counts: StoredCounts) => void
@@ -29,10 +32,16 @@ export interface StoredGridOptions {
 /** Requests a range. The effect ends when the response begins. */
 export const storedGrid = (
   client: PrometheusClient["Service"],
-  { lookback, matchers, onEnd, range, series }: StoredGridOptions
+  { externalLabels, lookback, matchers, onEnd, range, series }: StoredGridOptions
 ): Effect.Effect<Response, PrometheusError, Scope.Scope> =>
   Effect.map(
-    client.remoteRead({ ...storedRange(range, lookback), matchers, series, keepStaleMarkers: true }),
+    client.remoteRead({
+      ...storedRange(range, lookback),
+      matchers,
+      externalLabels,
+      series,
+      keepStaleMarkers: true
+    }),
     (samples) => evaluated(samples, new GridEvaluator(range, lookback), onEnd)
   )
 

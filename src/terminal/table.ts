@@ -1,5 +1,5 @@
 /** Tables for a terminal: columns separated by two spaces. */
-import { maxWidth, padEnd, padStart, truncate } from "./textWidth.ts"
+import { maxWidth, padEnd, padStart, textWidth, truncate } from "./textWidth.ts"
 
 /** Wider cells overflow their column: one cell of thousands of characters would widen all others. */
 const MAX_COLUMN = 200
@@ -50,7 +50,8 @@ export const fittingLines = (tables: ReadonlyArray<() => Table>, columns: number
         ...table,
         rows: rows.map((row) => row.with(cutColumn, truncate(row[cutColumn]!, length)))
       })
-    if (room >= Math.min(longest, least)) return cut(room)
+    // The header is not truncated: the column is at least as wide.
+    if (room >= Math.min(longest, Math.max(least, textWidth(table.cut.column)))) return cut(room)
     lines = cut(least)
   }
   return lines.map((line) => truncate(line, columns))

@@ -29,11 +29,12 @@ describe("sharedSettings", () => {
     })
   )
 
-  it.effect("have the streams that are defined by the configuration", () =>
+  it.effect("have the streams that are defined by the configuration, and the load budget", () =>
     Effect.gen(function* () {
       const queries = [{ name: "total", expression: "sum(up)" }]
       const overrides = [{ metrics: "up", step: 300 }]
-      const all = yield* Effect.forEach([{}, { queries }, { groups }, { overrides }], shared)
+      const budgets = [{ max_requests_per_second: 5 }, { max_samples_per_second: 5 }]
+      const all = yield* Effect.forEach([{}, { queries }, { groups }, { overrides }, ...budgets], shared)
       assert.lengthOf(new Set(all.map((settings) => JSON.stringify(settings))), all.length)
     })
   )

@@ -48,6 +48,8 @@ describe("decodeConfig", () => {
         settleDelayMillis: 60_000,
         api: "auto",
         concurrency: 4,
+        maxRequestsPerSecond: undefined,
+        maxSamplesPerSecond: undefined,
         requestTimeoutMillis: 120_000,
         maxRetries: 5,
         compression: "none",
@@ -77,6 +79,8 @@ describe("decodeConfig", () => {
         settle_delay: "5m",
         headers: [{ name: "X-Scope-OrgID", value: "tenant" }],
         concurrency: 8,
+        max_requests_per_second: 0.5,
+        max_samples_per_second: "20000",
         request_timeout: 30,
         max_retries: 0,
         compression: "gzip"
@@ -102,6 +106,8 @@ describe("decodeConfig", () => {
         [["X-Scope-OrgID", "tenant"]]
       )
       assert.strictEqual(result.concurrency, 8)
+      assert.strictEqual(result.maxRequestsPerSecond, 0.5)
+      assert.strictEqual(result.maxSamplesPerSecond, 20_000)
       assert.strictEqual(result.requestTimeoutMillis, 30_000)
       assert.strictEqual(result.maxRetries, 0)
       assert.strictEqual(result.compression, "gzip")

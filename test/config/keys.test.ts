@@ -92,6 +92,36 @@ describe("ConfigSchema", () => {
     for (const value of invalid) refuses(key, value)
   })
 
+  it.each(["max_requests_per_second", "max_samples_per_second"] as const)("%s, also as a text", (key) => {
+    for (const [value, expected] of [
+      [1, 1],
+      [2.5, 2.5],
+      ["2.5", 2.5],
+      [" 100 ", 100]
+    ] as const) {
+      assert.strictEqual(decoded(key, value), expected)
+    }
+    for (const value of [
+      0,
+      -1,
+      "0",
+      "-1",
+      "",
+      "1e3",
+      "0x10",
+      "1,5",
+      ".5",
+      "five",
+      Number.NaN,
+      true,
+      [1],
+      {}
+    ]) {
+      refuses(key, value)
+    }
+    for (const value of [Number.POSITIVE_INFINITY, "9".repeat(400)]) refuses(key, value)
+  })
+
   it("accepts lists of patterns and of headers", () => {
     for (const metrics of [{}, { include: [] }, { include: ["a"], exclude: ["b", "c"] }]) {
       assert.deepStrictEqual(decoded("metrics", metrics), metrics)

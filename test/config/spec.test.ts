@@ -35,6 +35,8 @@ const samples: ReadonlyArray<Json> = [
     label_columns: false,
     exclude_labels: ["a"],
     concurrency: 64,
+    max_requests_per_second: 0.5,
+    max_samples_per_second: 100_000,
     request_timeout: 1,
     max_retries: 0,
     compression: "gzip"
@@ -60,6 +62,8 @@ const wrong: ReadonlyArray<readonly [key: string, value: unknown]> = [
   ["exclude_labels", [1]],
   ["concurrency", 0],
   ["concurrency", 65],
+  ["max_requests_per_second", 0],
+  ["max_samples_per_second", -1],
   ["request_timeout", 0],
   ["max_retries", 21],
   ["compression", "zstd"]
@@ -85,6 +89,8 @@ const formConfig = (choices: Choices): Json => {
     ...optional("settle_delay", seconds),
     ...optional("headers", [[], [{ name: "A", value: "b" }], [{ name: "a b", value: "" }]]),
     ...optional("concurrency", [1, 64, 0, 65]),
+    ...optional("max_requests_per_second", [0, -1, 0.001, 0.5, 100_001]),
+    ...optional("max_samples_per_second", [0, 1, 1.5]),
     ...optional("request_timeout", seconds),
     ...optional("max_retries", [0, 20, 21]),
     ...optional("compression", ["none", "gzip"]),
@@ -145,8 +151,8 @@ describe("connectionSpecification", () => {
       properties.map(([key]) => key).join(" "),
       "base_url basic_auth_user basic_auth_pass authentication tls proxy_url headers parameters " +
         "start_date step sampling end_date metrics selector queries groups overrides tables label_columns exclude_labels " +
-        "lookback_window settle_delay api concurrency request_timeout max_retries compression partial_data damaged_data " +
-        "max_source_resolution"
+        "lookback_window settle_delay api concurrency max_requests_per_second max_samples_per_second request_timeout " +
+        "max_retries compression partial_data damaged_data max_source_resolution"
     )
   })
 

@@ -320,7 +320,13 @@ describeEach(prometheusServers, "the mock and a real $name", ({ make, release })
       const filled = yield* compareMany(300, (i) => {
         const dice = new Dice(seed + 5000 + i)
         const selector = anySelector(dice)
-        const query = dice.chance(0.1) ? "time()" : dice.chance(0.2) ? `count(${selector})` : selector
+        const length = dice.pick([1, 1000, 60_000, 300_000, 3_600_000, dice.integer(1, 7_200_000)])
+        const query = dice.pick([
+          "time()",
+          `count(${selector})`,
+          ...Array.from({ length: 4 }, () => selector),
+          ...Array.from({ length: 4 }, () => `${selector}[${length}ms]`)
+        ])
         return compare(real, mock, "query", pairs({ query, time: timeText(dice, anyTime(dice)) }))
       })
       assert.isAbove(filled, 100)
@@ -330,6 +336,17 @@ describeEach(prometheusServers, "the mock and a real $name", ({ make, release })
         "query_range",
         pairs({ query: "time()", start: "1.5", end: "9", step: "0.5" })
       )
+      // Both ends of the window at samples, and a millisecond beside them.
+      for (const { samples } of series.slice(0, 10)) {
+        const [first, last] = [samples[0]![0], samples[Math.min(9, samples.length - 1)]![0]]
+        for (const shift of [-1, 0, 1]) {
+          for (const length of [last - first - 1, last - first, last - first + 1].filter((ms) => ms > 0)) {
+            const query = `{__name__!=""}[${length}ms]`
+            yield* compare(real, mock, "query", pairs({ query, time: `${(last + shift) / 1000}` }))
+          }
+        }
+      }
+      yield* compare(real, mock, "query_range", pairs({ query: "a[5m]", start: "1", end: "9", step: "1" }))
     })
   )
 
@@ -549,6 +566,8 @@ describeEach(prometheusServers, "the mock and a real $name", ({ make, release })
       const filled = yield* compareMany(300, (i) =>
         compare(real, staleMock, "query_range", pairs(anyRange(new Dice(seed + 30_000 + i), lastMillis)))
       )
+      const all = { query: '{__name__!=""}[3h]', time: `${lastMillis / 1000}` }
+      yield* compare(real, staleMock, "query", pairs(all))
       assert.isAbove(filled, 100)
     })
   )

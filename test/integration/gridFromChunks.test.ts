@@ -215,7 +215,7 @@ describeEachConcurrently(prometheusServers, "the grid from chunks of a real $nam
       const query = yield* readBy(server, "query_range", { step: 15, end_date })
       assert.deepStrictEqual(differences(auto.samples, query.samples), [])
       assert.deepStrictEqual(auto.logs, [
-        "m: reading by remote read, because it has the same records, and sends about 1.0 stored samples per data point (api is auto)."
+        "m: reading by remote read, which has the same records and sends about 1.0 stored samples per data point (api is auto)."
       ])
       assert.deepStrictEqual(query.logs, [])
     })

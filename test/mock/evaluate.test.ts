@@ -256,7 +256,7 @@ describe("selectors", () => {
     "count by (x) (a)",
     "count by (__name__) (time())",
     "rate(a[5m])",
-    "a[5m]",
+    "a[5m:1m]",
     "a offset 5m",
     "a + a",
     "-a",

@@ -61,6 +61,13 @@ queue_depth`
     assert.strictEqual(metricsTable(metrics, 8).split("\n").at(-1), "queue_…")
   })
 
+  it("omits a column that would be narrower than its header", () => {
+    const one = [metric("up", ["job"], "gauge", "x".repeat(13))]
+    // A description of ten characters would fit beside the others, but not below its header.
+    assert.strictEqual(metricsTable(one, 34).split("\n")[0], "STREAM  TYPE   LABELS")
+    assert.strictEqual(metricsTable(one, 35).split("\n")[0], "STREAM  TYPE   LABELS  DESCRIPTION")
+  })
+
   it.prop("fits the width, and has every metric", [choices], ([choices]) => {
     const texts = ["a", "metric_name", "日本語", "x".repeat(80), "two words", "\u001b[31m", "line\nbreak"]
     const many = Array.from({ length: choices.between(1, 5) }, () =>

@@ -5,6 +5,8 @@ import {
   afterResponse,
   gridBounds,
   initialSize,
+  rawBounds,
+  targetWithin,
   type WindowSize
 } from "../../src/sync/WindowSize.ts"
 
@@ -120,4 +122,28 @@ describe("WindowSize", () => {
       assert.isAtMost(refusals, 14)
     }
   )
+})
+
+describe("targetWithin", () => {
+  const limits = (maxRequestsPerSecond?: number, maxSamplesPerSecond?: number) => ({
+    maxRequestsPerSecond,
+    maxSamplesPerSecond
+  })
+
+  it("is what the server returns in a second, or in the time of a request, and no more than without a budget", () => {
+    assert.strictEqual(targetWithin(gridBounds, limits()), gridBounds.targetSamples)
+    assert.strictEqual(targetWithin(gridBounds, limits(0.1)), gridBounds.targetSamples)
+    assert.strictEqual(targetWithin(gridBounds, limits(undefined, 1e9)), gridBounds.targetSamples)
+    assert.strictEqual(targetWithin(gridBounds, limits(undefined, 1000)), 1000)
+    assert.strictEqual(targetWithin(gridBounds, limits(20, 1000)), 1000)
+    assert.strictEqual(targetWithin(gridBounds, limits(0.25, 1000)), 4000)
+    assert.strictEqual(targetWithin(gridBounds, limits(0.001, 1000)), 10_000)
+    assert.strictEqual(targetWithin(gridBounds, limits(undefined, 1)), 1)
+  })
+
+  it("makes the first window small", () => {
+    assert.strictEqual(initialSize(gridBounds, { targetSamples: 1000 }).points, 1)
+    assert.strictEqual(initialSize(gridBounds, { targetSamples: 125_000 }).points, 16)
+    assert.strictEqual(initialSize(rawBounds, { targetSamples: 5000 }).points, 72_000)
+  })
 })

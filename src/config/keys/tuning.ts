@@ -25,6 +25,35 @@ export const tuningKeys = {
     min: 1,
     max: 64
   }),
+  max_requests_per_second: kind.number({
+    title: "Requests per second",
+    group: "tuning",
+    description:
+      "The most requests per second to the server, on average: 0.5 is one every two seconds. Retries count too. Without it, only concurrency limits them.",
+    examples: [5],
+    min: 0.001,
+    max: 100_000,
+    flag: {
+      name: "max-requests-per-second",
+      metavar: "NUMBER",
+      description: "The most requests per second to the server, such as 5 or 0.5 (default: no limit)"
+    }
+  }),
+  max_samples_per_second: kind.number({
+    title: "Samples per second",
+    group: "tuning",
+    description:
+      "The most samples per second that the server has to return, on average. Queries are then smaller, and wait for each other. Those of retries count too.",
+    examples: [100_000],
+    min: 1,
+    max: 1_000_000_000,
+    flag: {
+      name: "max-samples-per-second",
+      metavar: "NUMBER",
+      description:
+        "The most samples per second that the server has to return, such as 100000 (default: no limit)"
+    }
+  }),
   request_timeout: kind.seconds({
     title: "Request timeout",
     group: "tuning",

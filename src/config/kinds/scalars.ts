@@ -63,6 +63,29 @@ export const integer = <const O extends KeyOptions<number> & Range>(options: O) 
     accepted: `a whole number from ${options.min} to ${options.max}`
   })
 
+const numberIn = ({ max, min }: Range, annotations: Annotations = {}) =>
+  Schema.Number.annotate(annotations).check(
+    Schema.isFinite(),
+    Schema.isBetween({ minimum: min, maximum: max })
+  )
+
+/** A number in a range, which may be a fraction. Strings with a number are accepted too, because flags are texts. */
+export const number = <const O extends KeyOptions<number | string> & Range>(options: O) =>
+  makeKey(options, {
+    value: Schema.Union([Schema.Number, Schema.String]).pipe(
+      Schema.decodeTo(numberIn(options), {
+        decode: SchemaGetter.transform((value: number | string) =>
+          typeof value === "string" ? parseNumber(value.trim()) : value
+        ),
+        encode: SchemaGetter.passthrough<number | string>()
+      })
+    ),
+    form: (annotations) => numberIn(options, annotations),
+    accepted: `a number from ${options.min} to ${options.max}`
+  })
+
+const parseNumber = (text: string): number => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN)
+
 /** Integer seconds in a range. Strings with a number or a duration are accepted too. */
 export const seconds = <const O extends KeyOptions<number | string> & Range>(options: O) =>
   makeKey(options, {

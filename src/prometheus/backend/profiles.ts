@@ -29,6 +29,8 @@ export interface Profile {
   readonly listLimits: ReadonlyArray<number>
   /** Whether it begins the range of a query later than requested, without a word, if it limits how far back queries look. */
   readonly mayMoveStart?: boolean
+  /** False if it adds no external labels to the series of remote reads. Those of a Prometheus are in its configuration. */
+  readonly hasExternalLabels?: boolean
   /** Whether the look-back of a selector depends on the query, so that a rollup with a fixed window is needed. */
   readonly isRollup?: boolean
 }
@@ -69,7 +71,8 @@ const mimir: Profile = {
     "per tenant: the length of a query, series, chunks and bytes per query; earlier times than the tenant's look-back are cut off",
   missingData: "errors for queries; ranges of label queries are clamped without a word",
   listLimits: [],
-  mayMoveStart: true
+  mayMoveStart: true,
+  hasExternalLabels: false
 }
 
 /** One entry per kind. */

@@ -17,6 +17,8 @@ export interface Body {
   readonly response: HttpClientResponse.HttpClientResponse
   /** How long to wait for more of it. */
   readonly timeoutMillis: number
+  /** Called with the numbers of bytes that arrive. */
+  readonly onBytes?: (bytes: number) => void
   /** An encoding that is left as it is. */
   readonly keptEncoding?: string
   /** Its bytes, uncompressed, if reading has begun. */
@@ -33,18 +35,23 @@ const tooSlow = (body: Body, how: string): PrometheusError =>
 
 /** The bytes as they arrive from the network. */
 const receivedBytes = (body: Body): Stream.Stream<Uint8Array, PrometheusError> => {
-  const { response, timeoutMillis } = body
+  const { onBytes = () => {}, response, timeoutMillis } = body
   const onError = (error: unknown) => broken(body, `broke off (${causeText(error)})`)
   const onSilence = () => tooSlow(body, "did not continue")
   return response instanceof NodeHttpIncomingMessage
     ? bodyChunks(() => response.source, {
         onError,
+        onBytes,
         timeoutMillis,
         onSilence,
         onDrip: () => tooSlow(body, "delivered only a few bytes")
       })
     : response.stream.pipe(
         Stream.mapError(onError),
+        Stream.map((bytes) => {
+          onBytes(bytes.length)
+          return bytes
+        }),
         Stream.timeoutOrElse({ duration: timeoutMillis, orElse: () => Stream.fail(onSilence()) })
       )
 }

@@ -12,6 +12,8 @@ const MIN_BYTES_PER_SECOND = 100
 /** The errors, and how long to wait. */
 export interface BodyOptions {
   readonly onError: (error: unknown) => PrometheusError
+  /** Called with the numbers of bytes that arrive. */
+  readonly onBytes?: (bytes: number) => void
   /** How long to wait for more bytes. The rate is checked after each such time of waiting. */
   readonly timeoutMillis: number
   /** Nothing arrived in that time. */
@@ -30,12 +32,12 @@ type ChunkPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusErro
  */
 export const bodyChunks = (
   body: () => Readable,
-  { onDrip, onError, onSilence, timeoutMillis }: BodyOptions
+  { onBytes = () => {}, onDrip, onError, onSilence, timeoutMillis }: BodyOptions
 ): Stream.Stream<Uint8Array, PrometheusError> =>
   Stream.fromPull(
     Effect.gen(function* () {
       const arrivals = yield* Effect.acquireRelease(
-        Effect.sync(() => new Arrivals(body())),
+        Effect.sync(() => new Arrivals(body(), onBytes)),
         (arrivals) => Effect.sync(() => arrivals.close())
       )
       const wait = Effect.callback<void>((resume) => {
@@ -83,9 +85,11 @@ class Arrivals {
   onReady: (() => void) | undefined
   private turn: NodeJS.Immediate | undefined
   private readonly body: Readable
+  private readonly onBytes: (bytes: number) => void
 
-  constructor(body: Readable) {
+  constructor(body: Readable, onBytes: (bytes: number) => void) {
     this.body = body
+    this.onBytes = onBytes
     finished(body, (error) => {
       this.error = error ?? undefined
       this.hasEnded = true
@@ -117,6 +121,7 @@ class Arrivals {
     this.chunks.push(chunk)
     this.bytes += chunk.length
     this.received += chunk.length
+    this.onBytes(chunk.length)
     if (this.bytes >= AHEAD_BYTES) {
       this.body.pause()
       this.wake()

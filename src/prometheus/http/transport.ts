@@ -2,6 +2,8 @@
 import { Clock, Effect, Redacted, Result, type Scope } from "effect"
 import { type Headers, HttpClient, HttpClientRequest, type UrlParams } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
+import type { ExpectedSamples, LoadBudget } from "../load/LoadBudget.ts"
+import { CurrentLoadMeter } from "../load/LoadMeter.ts"
 import { isLoginAddress, loginPage, needsLogin } from "../loginPage.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
@@ -28,7 +30,10 @@ import type { WarnOnce } from "./warnOnce.ts"
  * Sends a request, and succeeds if the status is 200 or 206 and the body JSON, or of a type that the request accepts. The scope
  * holds the connection.
  */
-export type Transport = (request: ApiRequest) => Effect.Effect<Body, PrometheusError, Scope.Scope>
+export type Transport = (
+  request: ApiRequest,
+  samples?: ExpectedSamples
+) => Effect.Effect<Body, PrometheusError, Scope.Scope>
 
 /** What a transport needs besides the settings. */
 export interface TransportOptions {
@@ -42,6 +47,8 @@ export interface TransportOptions {
   readonly warnOnce: WarnOnce
   /** Called with the headers of every response, and with the text of every refusal. */
   readonly observe?: (response: { readonly headers?: Headers.Headers; readonly refusal?: string }) => void
+  /** Waits until a request may be sent. Its redirects are part of it. */
+  readonly admit?: LoadBudget["admit"]
 }
 
 /** How many redirects of one request are followed. */
@@ -70,7 +77,7 @@ export type TransportSettings = Connection & Pick<Settings, "compression" | "req
 
 /** The transport for a server. */
 export const makeTransport = (settings: TransportSettings, options: TransportOptions): Transport => {
-  const { httpClient, mask, observe = () => {}, warnOnce } = options
+  const { admit = () => Effect.void, httpClient, mask, observe = () => {}, warnOnce } = options
   // The scope closes the connection of a response that is not read to its end.
   const http = HttpClient.withScope(httpClient)
   const timeoutMillis = settings.requestTimeoutMillis
@@ -239,8 +246,15 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
   })
 
   /** Sends a request in one form. */
-  const attempt = Effect.fnUntraced(function* (request: ApiRequest, { method, optional }: Form) {
+  const attempt = Effect.fnUntraced(function* (
+    request: ApiRequest,
+    { method, optional }: Form,
+    samples: ExpectedSamples | undefined
+  ) {
     const address = settings.baseUrl + request.path
+    yield* admit(samples)
+    const meter = yield* CurrentLoadMeter
+    meter.requests++
     // A parameter of the configuration replaces ours.
     const names = optional.filter((name) => !isConfigured.has(name))
     const response = yield* send(request, method, paramsOf(request, names))
@@ -249,6 +263,9 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
       address,
       response,
       timeoutMillis,
+      onBytes: (bytes) => {
+        meter.bytes += bytes
+      },
       ...(request.binary === undefined ? {} : { keptEncoding: request.binary.encoding })
     }
     if (response.status !== 200 && response.status !== 206) {
@@ -266,12 +283,12 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
     return startsWithBrace(body.start) ? Result.succeed(body) : Result.fail(yield* refusalOf(body, request))
   })
 
-  return Effect.fnUntraced(function* (request) {
+  return Effect.fnUntraced(function* (request, samples) {
     let form = forms.first(request)
     let before: Refused | undefined
     let isRenewed = false
     for (;;) {
-      const result = yield* attempt(request, form)
+      const result = yield* attempt(request, form, samples)
       if (Result.isSuccess(result)) {
         forms.succeeded(request, form)
         return result.success

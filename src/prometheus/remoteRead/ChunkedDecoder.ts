@@ -17,9 +17,9 @@ export class ChunkedDecoder {
   private series: Series | undefined
   private failure: unknown
 
-  constructor({ excludedLabels, keepStaleMarkers, range, series }: ReadDecoding) {
-    this.seriesReader = new SeriesReader(series, excludedLabels)
-    this.merger = new SampleMerger(range, keepStaleMarkers)
+  constructor(decoding: ReadDecoding) {
+    this.seriesReader = new SeriesReader(decoding)
+    this.merger = new SampleMerger(decoding.range, decoding.keepStaleMarkers)
   }
 
   /** Takes the next bytes of the body and returns the blocks that they completed. */

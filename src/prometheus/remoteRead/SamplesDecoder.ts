@@ -21,9 +21,9 @@ export class SamplesDecoder {
   private chunks: Array<Uint8Array> = []
   private bytes = 0
 
-  constructor({ excludedLabels, keepStaleMarkers, range, series }: ReadDecoding) {
-    this.seriesReader = new SeriesReader(series, excludedLabels)
-    this.merger = new SampleMerger(range, keepStaleMarkers)
+  constructor(decoding: ReadDecoding) {
+    this.seriesReader = new SeriesReader(decoding)
+    this.merger = new SampleMerger(decoding.range, decoding.keepStaleMarkers)
   }
 
   /** Takes the next bytes of the body. There are no blocks before its end. */

@@ -1,8 +1,10 @@
 /** Reads the labels of the series in a response. */
 import type { Series } from "../../samples/Sample.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "../../samples/Series.ts"
+import type { ExternalLabels } from "./externalLabels.ts"
 import type { ProtobufReader } from "./ProtobufReader.ts"
 import { oversized } from "./RemoteReadError.ts"
+import type { ReadDecoding } from "./readDecoding.ts"
 
 /** The longest labels of a series, in bytes: every one of its records repeats them. */
 const MAX_LABEL_BYTES = 1024 * 1024
@@ -14,12 +16,17 @@ export type Range = readonly [start: number, end: number]
 export class SeriesReader {
   private readonly cache: SeriesCache | undefined
   private readonly excludedLabels: ReadonlySet<string>
+  private readonly externalLabels: ExternalLabels
   private current: { readonly key: string; readonly series: Series } | undefined
 
-  /** `cache` has the series of earlier responses to the same query. `excludedLabels` are removed from every series. */
-  constructor(cache: SeriesCache | undefined, excludedLabels: ReadonlySet<string>) {
-    this.cache = cache
+  constructor({
+    excludedLabels,
+    externalLabels = new Map(),
+    series
+  }: Pick<ReadDecoding, "excludedLabels" | "externalLabels" | "series">) {
+    this.cache = series
     this.excludedLabels = excludedLabels
+    this.externalLabels = externalLabels
   }
 
   /** The series with the labels at these places. The same object as for the message before, if the labels are the same. */
@@ -35,7 +42,9 @@ export class SeriesReader {
     let series = this.cache?.get(key)
     if (series === undefined) {
       const described = new DecodedSeries()
-      const pairs = labels.map(([start, end]) => labelOf(message.at(start, end)))
+      const pairs = labels
+        .map(([start, end]) => labelOf(message.at(start, end)))
+        .filter(([name, value]) => this.externalLabels.get(name) !== value)
       described.describe(canonicalLabels(pairs), this.excludedLabels)
       series = described
       this.cache?.add(key, series, key.length)

@@ -1,6 +1,7 @@
 /** How a response to a remote read is decoded, in either form. */
 import type { SeriesCache } from "../../samples/Series.ts"
 import type { TimeRange } from "../RangeQuery.ts"
+import type { ExternalLabels } from "./externalLabels.ts"
 
 /** What decoding needs besides the bytes. */
 export interface ReadDecoding {
@@ -9,6 +10,8 @@ export interface ReadDecoding {
   /** The series of earlier responses to the same query. */
   readonly series: SeriesCache | undefined
   readonly excludedLabels: ReadonlySet<string>
+  /** Labels that the server added. */
+  readonly externalLabels?: ExternalLabels | undefined
   /** Whether blocks have stale markers too: see `staleMarkers`. */
   readonly keepStaleMarkers?: boolean | undefined
 }

@@ -96,7 +96,7 @@ const modes: Readonly<Record<RunSummary["mode"], string>> = {
 }
 
 const sentence = ({ destination, mode, startedAt, stepSeconds }: RunSummary): string =>
-  `Read into ${destination} on ${timeText(startedAt)}, a data point every ${stepText(stepSeconds)} (${modes[mode]}).`
+  `Read into ${destination} on ${timeText(startedAt)}, ${stepSeconds === undefined ? "all stored samples" : `a data point every ${stepText(stepSeconds)}`} (${modes[mode]}).`
 
 const facts = ({ bytes, rows, seconds, streams }: RunSummary, failed: number): string => {
   const series = streams.reduce((total, stream) => total + stream.series, 0)
