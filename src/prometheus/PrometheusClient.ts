@@ -6,7 +6,7 @@ import { GrowingMask, isCommon } from "../config/SecretMask.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import { excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
-import { METRIC_NAME } from "../samples/Series.ts"
+import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
 import type { Row } from "../samples/TableRow.ts"
 import { endSentence, excerptLine } from "../text/excerpt.ts"
 import * as Api from "./api.ts"
@@ -28,13 +28,15 @@ import { serverTimeout } from "./load/serverTimeout.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
-import type { RangeQuery, RemoteReadQuery, TimeRange } from "./RangeQuery.ts"
+import { storedBlocks } from "./query/storedBlocks.ts"
+import type { RangeQuery, RemoteReadQuery, StoredQuery, TimeRange } from "./RangeQuery.ts"
 import type { ExternalLabels } from "./remoteRead/externalLabels.ts"
 import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
 import { type ServerConfiguration, serverConfiguration } from "./serverConfiguration.ts"
+import { cpuBounds, cpuRequest, parseServerCpu, type ServerCpu, showsCpu } from "./serverCpu.ts"
 import { exemplars, snapshots } from "./tables/endpoints.ts"
 import type { SnapshotName } from "./tables/schemas.ts"
 
@@ -55,8 +57,8 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry except `backend`, `configuration`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange` and
- * `remoteRead`, because only their caller knows how much of the response it has used.
+ * All methods retry except `backend`, `configuration`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange`,
+ * `remoteRead` and `instantRange`, because only their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -103,6 +105,11 @@ export class PrometheusClient extends Context.Service<
     readonly externalLabels: Effect.Effect<ExternalLabels | undefined>
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
+    /**
+     * The CPU time that the server's process has used so far. Undefined if it does not show that, or not within two seconds. Never
+     * fails.
+     */
+    readonly cpu: Effect.Effect<ServerCpu | undefined>
     /** The present rows of a table. Their time is `timeMillis`. */
     readonly snapshot: (
       table: SnapshotName,
@@ -128,6 +135,14 @@ export class PrometheusClient extends Context.Service<
      */
     readonly remoteRead: (
       query: RemoteReadQuery
+    ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
+    /**
+     * Sends an instant query for the stored samples of a range, both ends included: for servers without remote read. Each float
+     * and each histogram comes once, in the order of time; of a series that has both, floats come first. Otherwise like
+     * `remoteRead`.
+     */
+    readonly instantRange: (
+      query: StoredQuery
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
   }
 >()("source-prometheus/prometheus/PrometheusClient") {
@@ -328,6 +343,25 @@ const make = (
     return undefined
   })
 
+  /** Sends a query whose response is a matrix. The span ends with the scope, after the complete response has been read. */
+  const matrix = Effect.fnUntraced(function* (
+    name: string,
+    request: ApiRequest,
+    { samples, series }: { readonly samples: ExpectedSamples; readonly series: SeriesCache | undefined }
+  ) {
+    const span = yield* Effect.makeSpanScoped(`PrometheusClient.${name}`, spanOf(request))
+    const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
+    return rangeBlocks(body, {
+      series,
+      excludedLabels: settings.excludedLabels,
+      mask,
+      onEnd: (envelope, members) => {
+        evidence.observe({ members })
+        return judge(Api.rangeOutcome(envelope, partialData, contextOf(body)))
+      }
+    })
+  })
+
   return {
     clock,
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
@@ -361,6 +395,16 @@ const make = (
       onFailure: ({ summary }) =>
         Effect.as(Effect.logInfo(`Metric types and help texts are not available: ${summary}`), new Map())
     }),
+    cpu: Effect.gen(function* () {
+      const { kind } = yield* backend
+      if (!showsCpu.has(kind)) return undefined
+      const body = yield* send(cpuRequest)
+      return parseServerCpu(yield* bodyText(body, cpuBounds))
+    }).pipe(
+      Effect.scoped,
+      Effect.timeout(CPU_TIMEOUT_MILLIS),
+      Effect.orElseSucceed(() => undefined)
+    ),
     snapshot: (table, timeMillis) =>
       Effect.flatMap(exactness, (exactness) =>
         call("snapshot", snapshots[table]({ timeMillis, excludedLabels: settings.excludedLabels }, exactness))
@@ -383,21 +427,21 @@ const make = (
       ),
     queryRange: Effect.fnUntraced(function* (query) {
       const request = Api.rangeRequest(query, settings.requestTimeoutMillis, yield* exactness)
-      // The span ends with the scope, after the complete response has been read.
-      const span = yield* Effect.makeSpanScoped("PrometheusClient.queryRange", spanOf(request))
       const points = Math.floor((query.endMillis - query.startMillis) / query.stepMillis) + 1
       const samples = yield* gridSamples.expect(query, points)
-      const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
-      const blocks = rangeBlocks(body, {
-        series: query.series,
-        excludedLabels: settings.excludedLabels,
-        mask,
-        onEnd: (envelope, members) => {
-          evidence.observe({ members })
-          return judge(Api.rangeOutcome(envelope, partialData, contextOf(body)))
-        }
-      })
+      const blocks = yield* matrix("queryRange", request, { samples, series: query.series })
       return yield* gridSamples.count(query, samples, blocks)
+    }),
+    instantRange: Effect.fnUntraced(function* (query) {
+      const known = yield* exactness
+      const request = Api.storedRequest(query, settings.requestTimeoutMillis, known)
+      const samples = yield* storedSamples.expect(query, query.endMillis - query.startMillis + 1)
+      const response = yield* matrix("instantRange", request, { samples, series: query.series })
+      const blocks = storedBlocks(response, query, {
+        oddities: known.profile.stored ?? {},
+        address: settings.baseUrl + request.path
+      })
+      return yield* storedSamples.count(query, samples, blocks)
     }),
     remoteRead: Effect.fnUntraced(function* (query) {
       const request = Api.remoteReadRequest(query)
@@ -419,6 +463,9 @@ const make = (
 
 /** How long a request may take that nothing depends on. */
 const OPTIONAL_TIMEOUT_MILLIS = 5000
+
+/** How long the server's figures are waited for, also for their turn within the load budget. */
+const CPU_TIMEOUT_MILLIS = 2000
 
 /** Runs an effect at most once and shares its result. It continues if a caller is interrupted. */
 const once = <A>(effect: Effect.Effect<A>): Effect.Effect<A> => {

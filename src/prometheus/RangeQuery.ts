@@ -25,12 +25,16 @@ export interface RangeQuery extends TimeRange {
  */
 export type ResponseForm = "samples" | "chunks"
 
-/** A remote read: the stored samples of some series in a range of time. */
-export interface RemoteReadQuery extends TimeRange {
+/** The stored samples of some series in a range of time. */
+export interface StoredQuery extends TimeRange {
   /** A series must match all of them. */
   readonly matchers: ReadonlyArray<Matcher>
   /** The series of earlier responses to the same query. */
   readonly series?: SeriesCache
+}
+
+/** A remote read. */
+export interface RemoteReadQuery extends StoredQuery {
   /** The server's external labels. A label with the same name and value is dropped from every series. */
   readonly externalLabels?: ExternalLabels
   /** The accepted forms of the response, the preferred one first. Chunks by default. */

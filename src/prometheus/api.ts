@@ -25,7 +25,7 @@ import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { isNumber } from "./query/jsonBytes.ts"
 import type { Envelope } from "./query/ResponseDecoder.ts"
-import type { RangeQuery, RemoteReadQuery, TimeRange } from "./RangeQuery.ts"
+import type { RangeQuery, RemoteReadQuery, StoredQuery, TimeRange } from "./RangeQuery.ts"
 import { fromRefusal } from "./refusal.ts"
 import { readRequest } from "./remoteRead/readRequest.ts"
 import type { ClockReading } from "./serverClock.ts"
@@ -59,7 +59,7 @@ export interface Decoded<A> {
 
 /** The parameters for exact data, of those that the kind of server takes. */
 export interface Exactness {
-  readonly profile: Pick<Profile, "rangeParams" | "listParams" | "isRollup">
+  readonly profile: Pick<Profile, "rangeParams" | "listParams" | "isRollup" | "stored">
   /** Whether the parameters are a guess, since the kind of server is not known. */
   readonly isGuess: boolean
   readonly partialData: "accept" | "fail"
@@ -167,6 +167,30 @@ export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness
       isGuess: exactness.isGuess
     }
   )
+
+/**
+ * An instant query for stored samples. Prometheus 2 includes the left end of a window, others do not, and some round times: it is
+ * wider than the range on both sides.
+ */
+export const storedRequest = (
+  { endMillis, matchers, startMillis }: StoredQuery,
+  timeoutMillis: number,
+  exactness: Exactness
+): ApiRequest => {
+  const end = Math.floor(endMillis) + 1
+  return apiRequest(
+    "/api/v1/query",
+    { query: `${render(matchers)}[${end + 2 - Math.ceil(startMillis)}ms]`, time: String(end / 1000) },
+    {
+      optional: exactnessParams(
+        exactness.profile.rangeParams,
+        { ...exactness, maxSourceResolution: "raw" },
+        timeoutMillis
+      ),
+      isGuess: exactness.isGuess
+    }
+  )
+}
 
 /** The server responds, but has no remote read or does not allow it. VictoriaMetrics returns 400 for unknown paths. */
 const readStatuses: ApiRequest["statusReasons"] = {

@@ -65,6 +65,9 @@ export interface DryRunPart {
 /** The bytes of a sample in a response, for example `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
 
+/** The bytes of a stored sample in a compressed chunk. */
+const STORED_SAMPLE_BYTES = 4
+
 /** The sum of estimates that have no series in common. */
 export const sumOfEstimates = (estimates: ReadonlyArray<ReadEstimate>): ReadEstimate =>
   estimates.reduce<ReadEstimate>(
@@ -174,7 +177,7 @@ interface EstimatedRange {
   readonly estimate: ReadEstimate
   /** The points at which series were counted. */
   readonly probed: GridRange
-  /** The numbers of series at these points that have some. */
+  /** The numbers of samples for each point of the range, at those probed points that have some. */
   readonly counts: ReadonlyMap<number, number>
 }
 
@@ -225,7 +228,7 @@ const tableRange = (range: GridRange): EstimatedRange => ({
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const points = pointCount(range)
-  const { counts, failure, perPoint, probed, times } = yield* probe(name, range)
+  const { counts, failure, perPoint, probed, samplesPerSeries, times } = yield* probe(name, range)
   if (failure !== undefined) yield* warnOfFailure(failure)
   const samples = Math.round(perPoint * points)
   return {
@@ -234,10 +237,10 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
       points,
       windows: windowsOf(points, perPoint, boundsOf(range), settings),
       samples,
-      bytes: samples * SAMPLE_BYTES
+      bytes: samples * (isRawRange(range) ? STORED_SAMPLE_BYTES : SAMPLE_BYTES)
     },
     probed,
-    counts: new Map(times.map((time, i) => [time, counts[i]!])),
+    counts: new Map(times.map((time, i) => [time, counts[i]! * samplesPerSeries])),
     /** The first point that was found to have samples. */
     firstMillis: times[0]
   }

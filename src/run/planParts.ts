@@ -70,9 +70,9 @@ export const proposeLengths = Effect.fnUntraced(function* (
 /** The read of a stream reports what fails here. */
 const measuredLength = ({ range, stream }: StreamPlan) =>
   probe(stream, range).pipe(
-    Effect.map(({ counts }) => {
+    Effect.map(({ counts, samplesPerSeries }) => {
       const found = counts.filter((count) => count > 0)
-      const perPoint = found.reduce((sum, count) => sum + count, 0) / found.length
+      const perPoint = (found.reduce((sum, count) => sum + count, 0) / found.length) * samplesPerSeries
       return found.length === 0 || pointCount(range) === 0
         ? DEFAULT_LENGTH
         : proposedLength(perPoint, range.stepMillis)

@@ -22,9 +22,10 @@ import {
   type QueryStream,
   type StreamDefinition
 } from "../sync/StreamDefinition.ts"
-import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"
+import { type GridRange, halve, isRawRange, pointCount, takePoints } from "../sync/TimeGrid.ts"
 import { gridBounds, searchedPoints } from "../sync/WindowSize.ts"
 import { beginning } from "../text/excerpt.ts"
+import { largest } from "../text/largest.ts"
 
 /** No server has more series, and sums stay exact. */
 const MAX_COUNT = 1e12
@@ -40,19 +41,20 @@ export const withGroupsOnce = <A, E, R>(counting: Effect.Effect<A, E, R>): Effec
 
 /**
  * Counts the series of a metric at the points of a range, which must not be more than one query returns. Points without series
- * are omitted. Times are milliseconds.
+ * are omitted. Times are milliseconds. With `windowMillis`, counts the stored samples of that time before each point instead.
  */
 export const seriesCounts = Effect.fnUntraced(function* (
   stream: string,
-  range: GridRange
+  range: GridRange,
+  windowMillis?: number
 ): Effect.fn.Return<Counted, PrometheusError, ConnectorConfig | PrometheusClient> {
   const definition = definitionOf(yield* ConnectorConfig, stream)
   if (definition._tag === "Query") return yield* countResults(definition, range)
-  if (definition._tag !== "Group") return yield* countSeries(stream, definition, range)
+  if (definition._tag !== "Group") return yield* countSeries(stream, definition, range, windowMillis)
   const { kind } = yield* Effect.flatMap(PrometheusClient, ({ backend }) => backend)
   const metrics = (yield* yield* Groups).get(stream) ?? []
   const counted = yield* Effect.forEach(cutNames(metrics, nameLimitsOf(kind)), (list) =>
-    countMetrics(definition, list, range)
+    countMetrics(definition, list, range, windowMillis)
   )
   return sumOfCounts(counted)
 })
@@ -103,16 +105,22 @@ const sumOfCounts = (counted: ReadonlyArray<Counted>): Counted => {
 const countMetrics = (
   group: GroupStream,
   metrics: ReadonlyArray<string>,
-  range: GridRange
+  range: GridRange,
+  windowMillis?: number
 ): Effect.Effect<Counted, PrometheusError, ConnectorConfig | PrometheusClient> =>
   Effect.catchIf(
-    countSeries(group.name, { ...group, matchers: [ofMetrics(metrics), ...group.matchers] }, range),
+    countSeries(
+      group.name,
+      { ...group, matchers: [ofMetrics(metrics), ...group.matchers] },
+      range,
+      windowMillis
+    ),
     ({ policy }) => policy.action === "split" && metrics.length > 1,
     () => {
       const middle = Math.ceil(metrics.length / 2)
       return Effect.map(
         Effect.forEach([metrics.slice(0, middle), metrics.slice(middle)], (half) =>
-          countMetrics(group, half, range)
+          countMetrics(group, half, range, windowMillis)
         ),
         sumOfCounts
       )
@@ -122,7 +130,8 @@ const countMetrics = (
 const countSeries = Effect.fnUntraced(function* (
   stream: string,
   definition: StreamDefinition,
-  range: GridRange
+  range: GridRange,
+  windowMillis?: number
 ) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
@@ -131,7 +140,7 @@ const countSeries = Effect.fnUntraced(function* (
   const most = pointCount(range)
   return yield* client
     .queryRange({
-      query: countExpression(definition, latestSample),
+      query: countExpression(definition, latestSample, windowMillis),
       startMillis: firstMillis,
       endMillis: lastMillis,
       stepMillis
@@ -156,22 +165,30 @@ const countSeries = Effect.fnUntraced(function* (
     )
 })
 
-/** The expression for the number of series of a stream at each point. */
+/** The expression for the number of series of a stream at each point, or of the samples in a window before it. */
 const countExpression = (
   definition: StreamDefinition,
-  latestSample: (selector: string) => string
+  latestSample: (selector: string) => string,
+  windowMillis?: number
 ): string => {
   if (definition._tag === "Query") return countOf(definition.expression)
-  // The matchers name some of its metrics.
-  if (definition._tag === "Group") return `count(${latestSample(render(definition.matchers))})`
-  const matchers = definition._tag === "Table" ? [] : definition.matchers
-  return `count(${latestSample(metricSelector(definition.name, matchers))})`
+  const selector =
+    definition._tag === "Group"
+      ? // The matchers name some of its metrics.
+        render(definition.matchers)
+      : metricSelector(definition.name, definition._tag === "Table" ? [] : definition.matchers)
+  return windowMillis === undefined
+    ? `count(${latestSample(selector)})`
+    : `sum(count_over_time(${selector}[${windowMillis}ms]))`
 }
 
 /** The number of points, spread over the range, at which the series of a metric are counted. */
 const PROBES = 48
 
-/** Counts the series of a metric at some points of a range, by one query. `perPoint` is their mean number. */
+/**
+ * Counts the series of a metric at some points of a range, by one query, and if stored samples are read, how many each has.
+ * `perPoint` is the mean number of samples for each point of the range.
+ */
 export const probe = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const every = Math.max(1, Math.ceil(pointCount(range) / PROBES))
   const probes = Math.ceil(pointCount(range) / every)
@@ -179,8 +196,22 @@ export const probe = Effect.fnUntraced(function* (metric: string, range: GridRan
   const lastMillis = range.firstMillis + (probes - 1) * stepMillis
   const probed: GridRange = { ...range, lastMillis, stepMillis }
   const found = yield* seriesCounts(metric, probed)
+  const samplesPerSeries = isRawRange(range) ? yield* samplesPerMilli(metric, found) : 1
   // The server omits points without series.
-  return { ...found, probed, perPoint: found.counts.reduce((sum, count) => sum + count, 0) / probes }
+  const series = found.counts.reduce((sum, count) => sum + count, 0) / probes
+  return { ...found, probed, samplesPerSeries, perPoint: series * samplesPerSeries }
+})
+
+/** How many samples each series has in a millisecond, from the time at which there are most series. */
+const samplesPerMilli = Effect.fnUntraced(function* (metric: string, { counts, times }: Counted) {
+  const most = largest(counts)
+  if (most === 0) return 0
+  const { backend } = yield* PrometheusClient
+  const { lookbackMillis } = yield* backend
+  const time = times[counts.indexOf(most)]!
+  const point = { firstMillis: time, lastMillis: time, stepMillis: 1000 }
+  const { counts: samples } = yield* seriesCounts(metric, point, lookbackMillis)
+  return (samples[0] ?? 0) / most / lookbackMillis
 })
 
 /** Adds the counts of a block. Rejects invalid counts, and more counts than requested, because the server may return anything. */
@@ -219,6 +250,7 @@ export const serverRows = Effect.fnUntraced(function* (
   range: GridRange,
   hints: BeginningHints = {}
 ) {
+  if (isRawRange(range)) return yield* storedRows(metric, range)
   const isMetric = definitionOf(yield* ConnectorConfig, metric)._tag === "Metric"
   const windows: Array<Contents> = []
   /** How many windows in a row were empty. The first empty one is reason enough. */
@@ -241,15 +273,55 @@ export const serverRows = Effect.fnUntraced(function* (
   return sumOf(windows)
 })
 
+/** The shortest time whose stored samples are counted together. */
+const MIN_SLOT_MILLIS = 3_600_000
+
+/**
+ * Counts the stored samples of a range in slots of equal length. The times of the first and the last one are those of the ends
+ * of their slots.
+ */
+const storedRows = Effect.fnUntraced(function* (metric: string, range: GridRange) {
+  const { kind } = yield* Effect.flatMap(PrometheusClient, ({ backend }) => backend)
+  const before = range.firstMillis - 1
+  const total = range.lastMillis - before
+  const slot = Math.min(total, Math.max(MIN_SLOT_MILLIS, Math.ceil(total / gridBounds.mostPoints)))
+  const slots = Math.floor(total / slot)
+  const full = { firstMillis: before + slot, lastMillis: before + slots * slot, stepMillis: slot }
+  const rest = total - slots * slot
+  const all = [
+    { points: full, length: slot },
+    ...(rest === 0
+      ? []
+      : [
+          {
+            points: { firstMillis: range.lastMillis, lastMillis: range.lastMillis, stepMillis: 1000 },
+            length: rest
+          }
+        ])
+  ]
+  const counted = yield* Effect.forEach(all, ({ length, points }) =>
+    Effect.map(
+      // Version 2 also counts a sample at the left end of a window.
+      count(metric, points, kind === "prometheus2" ? Math.max(1, length - 1) : length),
+      ({ firstMillis, ...contents }) => ({
+        ...contents,
+        firstMillis: firstMillis === null ? null : firstMillis - length + 1
+      })
+    )
+  )
+  return sumOf(counted)
+})
+
 /**
  * Counts in one query. If the server refuses, the range is split in halves. Fails if the expression of a query fails at a point,
  * since the rows after it cannot be counted.
  */
 const count = (
   metric: string,
-  range: GridRange
+  range: GridRange,
+  windowMillis?: number
 ): Effect.Effect<Contents, PrometheusError, ConnectorConfig | PrometheusClient> =>
-  seriesCounts(metric, range).pipe(
+  seriesCounts(metric, range, windowMillis).pipe(
     Effect.flatMap(({ counts, failure, times }) =>
       failure === undefined
         ? Effect.succeed({
@@ -263,7 +335,7 @@ const count = (
       ({ policy }) => policy.action === "split" && policy.failsAtPoints !== true && pointCount(range) > 1,
       () =>
         Effect.map(
-          Effect.forEach(halve(range), (half) => count(metric, half)),
+          Effect.forEach(halve(range), (half) => count(metric, half, windowMillis)),
           sumOf
         )
     )

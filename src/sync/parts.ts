@@ -108,7 +108,7 @@ const PART_SAMPLES = 20_000_000
 
 /** The length of the parts of a stream with so many samples at each point. */
 export const proposedLength = (samplesPerPoint: number, stepMillis: number): number => {
-  const points = PART_SAMPLES / Math.max(1, samplesPerPoint)
+  const points = PART_SAMPLES / samplesPerPoint
   const wanted = Math.max(stepMillis, points * stepMillis)
   const length = lengths.find((length) => length >= wanted) ?? lengths.at(-1)!
   return Math.ceil(Math.max(length, stepMillis) / stepMillis) * stepMillis

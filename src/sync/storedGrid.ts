@@ -6,7 +6,6 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { ExternalLabels } from "../prometheus/remoteRead/externalLabels.ts"
 import { GridEvaluator, storedRange } from "../prometheus/remoteRead/GridEvaluator.ts"
 import type { Matcher } from "../promql/Matcher.ts"
-import { recycle } from "../samples/Arena.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import type { SeriesCache } from "../samples/Series.ts"
 import type { Response } from "./BlockSource.ts"
@@ -57,11 +56,7 @@ const evaluated = (
     return Stream.fromIterable(blocks)
   })
   return Stream.chunks(samples).pipe(
-    Stream.flatMap((blocks) => {
-      const points = evaluator.push(blocks)
-      for (const block of blocks) recycle(block)
-      return Stream.fromIterable(points)
-    }),
+    Stream.flatMap((blocks) => Stream.fromIterable(evaluator.push(blocks))),
     Stream.concat(last)
   )
 }

@@ -8,9 +8,10 @@ import * as faults from "../../src/mock/faults.ts"
 import type { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
-import { gauge } from "../support/gauge.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { pointsOf, serve } from "../support/mockServer.ts"
 import * as Postgres from "../support/postgres.ts"
+import * as RealPrometheus from "../support/RealPrometheus.ts"
 
 /** How much later than it was sent a request may arrive, on a busy machine. */
 const LATE_SECONDS = 2
@@ -77,7 +78,13 @@ describe("the load budget", () => {
         "--json"
       ])
       assert.strictEqual(result.code, 0, result.stderr)
-      assert.strictEqual(JSON.parse(result.stdout).rows, 10_000)
+      const { cost, rows } = JSON.parse(result.stdout)
+      assert.strictEqual(rows, 10_000)
+      assert.strictEqual(cost.requests, mock.requests.length)
+      assert.isAtLeast(cost.samples, 10_000)
+      assert.isAbove(cost.received_bytes, 10 * cost.samples)
+      // The mock is no process of its own.
+      assert.isNull(cost.server_cpu_seconds)
       assert.match(result.stderr, /Requests wait for the load budget \(max_samples_per_second is 1000\)/)
       const windows = mock.requests.filter(
         (request) => pointsOf(request) > 0 && !/\(/.test(request.params.get("query") ?? "")
@@ -98,10 +105,10 @@ describe("the load budget", () => {
     "is kept by all processes of a cluster together",
     () =>
       Effect.gen(function* () {
-        const perSecond = 10
+        const perSecond = 5
         const postgres = yield* Postgres.make()
         const { config, mock } = yield* serve(
-          names(12).flatMap((name) => gauge(name, 600)),
+          names(5).flatMap((name) => gauge(name, 600)),
           600,
           {},
           { concurrency: 4 }
@@ -114,16 +121,33 @@ describe("the load budget", () => {
         const workers = [yield* child.start(["worker", ...flags]), yield* child.start(["worker", ...flags])]
         const run = yield* child.run(["run", ...flags, "--part-length", "1h", "--json"])
         assert.strictEqual(run.code, 0, run.stderr)
-        assert.strictEqual(JSON.parse(run.stdout).rows, 12 * 600)
+        const { cost, rows } = JSON.parse(run.stdout)
+        assert.strictEqual(rows, 5 * 600)
+        assert.isAtLeast(cost.samples, 5 * 600)
+        assert.isAtMost(cost.requests, mock.requests.length)
+        assert.isAbove(cost.requests, 0.9 * mock.requests.length)
         // Both have read a good part of it.
         assert.isAbove(mock.requests.length, 10 * perSecond)
         checkRequests(mock.requests, perSecond)
         for (const worker of workers) worker.kill("SIGTERM")
         for (const worker of workers) {
           const { stderr } = yield* worker.result
-          assert.isAbove(stderr.match(/^Read .* new rows? in /gm)?.length ?? 0, 10, stderr)
+          assert.isAbove(stderr.match(/^Read .* new rows? in /gm)?.length ?? 0, 5, stderr)
         }
       }).pipe(Effect.scoped),
     180_000
+  )
+
+  it.live("is known to a run, with the CPU of a Prometheus", () =>
+    Effect.gen(function* () {
+      const series = { labels: { __name__: "up" }, samples: [[start, 1]] as const }
+      const { baseUrl } = yield* RealPrometheus.make({ series: [series] })
+      const files = yield* connector.workspace
+      const to = ["--to", `jsonl:${files.path("data")}`, "--start", iso(start), "--end", iso(start + minute)]
+      const { stderr, stdout } = yield* child.run(["run", "--url", baseUrl, ...to, "--step", "1m", "--json"])
+      const { cost } = JSON.parse(stdout)
+      assert.isAtLeast(cost.server_cpu_seconds, 0, stderr)
+      assert.isBelow(cost.server_cpu_seconds, 60)
+    }).pipe(Effect.scoped)
   )
 })

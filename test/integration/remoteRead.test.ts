@@ -1,8 +1,5 @@
 /** Remote read from real servers: every sample is the one that is stored, and is written as the query API writes it. */
-import { execFile } from "node:child_process"
-import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { promisify } from "node:util"
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Stream } from "effect"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
@@ -14,12 +11,13 @@ import { readRequest } from "../../src/prometheus/remoteRead/readRequest.ts"
 import { hasLabel } from "../../src/promql/Matcher.ts"
 import { type Histogram, textAt } from "../../src/samples/Sample.ts"
 import { Choices } from "../choices.ts"
-import { findPrometheus, type PrometheusRelease } from "../support/binaries.ts"
+import type { PrometheusRelease } from "../support/binaries.ts"
 import { minute, start } from "../support/gauge.ts"
 import type { RealServer } from "../support/RealServer.ts"
 import { anySeries } from "../support/randomSeries.ts"
 import { CUSTOM_BUCKETS, type NativeHistogram, type RemoteSeriesInput } from "../support/remoteWrite.ts"
 import { describeEachConcurrently, prometheusServers } from "../support/servers.ts"
+import { numberOf, tsdbDump } from "../support/tsdbDump.ts"
 
 /** Samples as text by series and time. */
 type Samples = ReadonlyMap<string, string | Histogram>
@@ -140,34 +138,13 @@ const queried = Effect.fnUntraced(function* (server: RealServer, startMillis: nu
   return samples as Samples
 })
 
-const numberOf = (text: string): number => Number(text.replace("Inf", "Infinity"))
-
-/** What promtool finds in the files of a server, as numbers. Stale markers look like any NaN. */
-const dumped = Effect.fnUntraced(function* (server: RealServer, release: PrometheusRelease) {
-  const { promtool } = yield* Effect.promise(() => findPrometheus(release))
-  const { stdout } = yield* Effect.promise(() =>
-    promisify(execFile)(promtool, ["tsdb", "dump", join(server.folder, "data")], { maxBuffer: 2 ** 28 })
+/** What promtool finds in the files of a server. */
+const dumped = (server: RealServer, release: PrometheusRelease) =>
+  Effect.map(
+    tsdbDump(server.folder, release),
+    (samples) =>
+      new Map<string, unknown>(samples.map(({ labels, time, value }) => [keyOf(labels, time), value]))
   )
-  const samples = new Map<string, unknown>()
-  for (const line of stdout.split("\n")) {
-    const [, labels = "", value = "", time = ""] =
-      /^\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\} (.*) (-?\d+)$/.exec(line) ?? []
-    if (time === "") continue
-    const pairs = Array.from(
-      labels.matchAll(/([\w.]+)=("(?:[^"\\]|\\.)*")/g),
-      ([, name = "", quoted = ""]) => [name, JSON.parse(quoted)] as const
-    )
-    samples.set(keyOf(pairs, Number(time)), value.startsWith("{") ? dumpedHistogram(value) : numberOf(value))
-  }
-  return samples
-})
-
-/** The count, the sum, and the counts of the buckets. The bounds are not cut to those of the zero bucket. */
-const dumpedHistogram = (text: string) => ({
-  count: numberOf(/count:([^,}]+)/.exec(text)![1]!),
-  sum: numberOf(/sum:([^,}]+)/.exec(text)![1]!),
-  buckets: Array.from(text.matchAll(/[\])]:([^,}]+)/g), ([, count = ""]) => numberOf(count))
-})
 
 const asNumbers = (samples: Samples) =>
   new Map(

@@ -3,6 +3,7 @@
  * data. The table is for requests, messages and the documentation. Nothing is refused because of it.
  */
 import type { BackendKind } from "../Backend.ts"
+import type { StoredOddities } from "../query/storedBlocks.ts"
 
 /** The parameters that make responses exact. Only some servers take each. */
 export type ExactnessParam =
@@ -31,6 +32,8 @@ export interface Profile {
   readonly mayMoveStart?: boolean
   /** False if it adds no external labels to the series of remote reads. Those of a Prometheus are in its configuration. */
   readonly hasExternalLabels?: boolean
+  /** What stored samples in a response to an instant query need. */
+  readonly stored?: StoredOddities
   /** Whether the look-back of a selector depends on the query, so that a rollup with a fixed window is needed. */
   readonly isRollup?: boolean
 }
@@ -60,6 +63,7 @@ const victoriaMetrics: Profile = {
   limits: "30,000 points per series; 300,000 series and 30 seconds per query",
   missingData: "not at all; lists end at -search.maxTagValues and -search.maxLabelsAPISeries",
   listLimits: [100_000, 1_000_000],
+  stored: { hasRepeatedTimes: true },
   isRollup: true
 }
 
@@ -75,10 +79,13 @@ const mimir: Profile = {
   hasExternalLabels: false
 }
 
+/** Or another release before 3. */
+const prometheus2: Profile = { ...prometheus, stored: { mixesHistograms: true } }
+
 /** One entry per kind. */
 export const profiles: Readonly<Record<BackendKind, Profile>> = {
-  prometheus,
-  prometheus2: prometheus,
+  prometheus: prometheus2,
+  prometheus2,
   prometheus3: prometheus,
   victoriaMetrics,
   victoriaMetricsCluster: {
@@ -135,6 +142,7 @@ export const profiles: Readonly<Record<BackendKind, Profile>> = {
     limits: "not known",
     missingData: "any of the above",
     listLimits: [1000, 10_000, 30_000, 100_000, 1_000_000],
-    mayMoveStart: true
+    mayMoveStart: true,
+    stored: { mixesHistograms: true }
   }
 }

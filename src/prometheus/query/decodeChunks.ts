@@ -1,4 +1,4 @@
-/** Decodes the chunks of a body within a stream. */
+/** Decodes the chunks of a body, or what they were decoded to, within a stream. */
 import { Array as Arr, Effect, type Pull, Stream } from "effect"
 
 /** Enough items for one step of a stream. More would only stay in memory longer. */
@@ -9,11 +9,11 @@ const MANY = 64
  * before it. `onError` turns what `decode` throws into an error.
  */
 export const decodeChunks =
-  <A, E>(decode: (chunk: Uint8Array) => Iterable<A>, onError: (error: unknown) => E) =>
-  (chunks: Stream.Stream<Uint8Array, E>): Stream.Stream<A, E> =>
+  <Chunk, A, E>(decode: (chunk: Chunk) => Iterable<A>, onError: (error: unknown) => E) =>
+  (chunks: Stream.Stream<Chunk, E>): Stream.Stream<A, E> =>
     Stream.transformPull(chunks, (pull) =>
       Effect.sync(() => {
-        let arrived: ReadonlyArray<Uint8Array> = []
+        let arrived: ReadonlyArray<Chunk> = []
         let at = 0
         let failure: Pull.Pull<never, E> | undefined
         const next: Pull.Pull<Arr.NonEmptyReadonlyArray<A>, E> = Effect.suspend(() => {

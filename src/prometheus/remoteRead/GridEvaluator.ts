@@ -3,6 +3,7 @@
  * sample of the series in the look-back before it, a float or a histogram, and there is none if that is a stale marker. A NaN
  * that is not a marker is a value.
  */
+import { recycle } from "../../samples/Arena.ts"
 import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
 import type { Lookback } from "../Backend.ts"
 import { isStaleAt, staleHistogram, wordsOf } from "./staleMarkers.ts"
@@ -66,7 +67,7 @@ export class GridEvaluator {
     this.point = grid.firstMillis
   }
 
-  /** Takes the next samples. Returns the blocks that they completed. */
+  /** Takes the next samples, and recycles their blocks. Returns the blocks of points that they completed. */
   push(blocks: ReadonlyArray<SampleBlock>): ReadonlyArray<SampleBlock> {
     for (const block of blocks) {
       if (block.series !== this.series) this.begin(block.series)
@@ -74,6 +75,7 @@ export class GridEvaluator {
       if (block._tag === "NumberBlock") this.addFloats(block)
       else if (block._tag === "HistogramBlock") this.addHistograms(block)
       else throw new Error("Stored samples are numbers.")
+      recycle(block)
     }
     return this.take()
   }
