@@ -59,9 +59,11 @@ const readLogging = Effect.fnUntraced(function* (
   const logger = Logger.make(({ logLevel, message }) => {
     if (logLevel !== "Debug") logs.push(String(message))
   })
-  const result = yield* readAll(fullRefresh(name), { ...setting, mock, config }).pipe(
-    Effect.provide(Logger.layer([logger]))
-  )
+  const result = yield* readAll(fullRefresh(name), {
+    ...setting,
+    mock,
+    config: { api: "auto", ...config }
+  }).pipe(Effect.provide(Logger.layer([logger])))
   return { ...result, logs, samples: samplesOf(result.events) }
 })
 
