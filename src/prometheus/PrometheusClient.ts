@@ -35,6 +35,7 @@ import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
+import { type ServerConfiguration, serverConfiguration } from "./serverConfiguration.ts"
 import { cpuBounds, cpuRequest, parseServerCpu, type ServerCpu, showsCpu } from "./serverCpu.ts"
 import { exemplars, snapshots } from "./tables/endpoints.ts"
 import type { SnapshotName } from "./tables/schemas.ts"
@@ -56,8 +57,8 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry except `backend`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange`, `remoteRead` and `instantRange`,
- * because only their caller knows how much of the response it has used.
+ * All methods retry except `backend`, `configuration`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange`,
+ * `remoteRead` and `instantRange`, because only their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -68,6 +69,8 @@ export class PrometheusClient extends Context.Service<
     readonly now: Effect.Effect<number, PrometheusError>
     /** What kind of server it is. Asked once, without holding up a read: an unknown server is read too. */
     readonly backend: Effect.Effect<Backend>
+    /** Parts of the server's own configuration, asked once; undefined if it does not show it. */
+    readonly configuration: Effect.Effect<ServerConfiguration | undefined>
     /**
      * Why samples may be missing although responses do not say so, as a sentence: a source of the server is away. Only some
      * backends report this.
@@ -301,15 +304,17 @@ const make = (
     () => identify(evidence.known)
   )
 
-  const externalLabels = once(
-    Effect.flatMap(backend, ({ kind }) =>
-      profiles[kind].hasExternalLabels === false
-        ? Effect.succeed<ExternalLabels | undefined>(new Map())
-        : Effect.match(tryOnce("externalLabels", Api.externalLabels), {
-            onSuccess: ({ value }) => value,
-            onFailure: () => undefined
-          })
+  const configuration = once(
+    Effect.orElseSucceed(
+      Effect.map(tryOnce("configuration", serverConfiguration), ({ value }) => value),
+      () => undefined
     )
+  )
+
+  const externalLabels = Effect.flatMap(backend, ({ kind }) =>
+    profiles[kind].hasExternalLabels === false
+      ? Effect.succeed<ExternalLabels | undefined>(new Map())
+      : Effect.map(configuration, (known) => known?.externalLabels)
   )
 
   /** The parameters for the server, as far as it is known now. */
@@ -361,6 +366,7 @@ const make = (
     clock,
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
     backend,
+    configuration,
     missingSource,
     metricNames: (range, matchers, selector = configured) =>
       Effect.flatMap(exactness, (exactness) =>
