@@ -12,7 +12,7 @@ import { iso, minute, start } from "../support/gauge.ts"
 import type { RealServer } from "../support/RealServer.ts"
 import { anySeries } from "../support/randomSeries.ts"
 import type { NativeHistogram, RemoteSeriesInput } from "../support/remoteWrite.ts"
-import { describeEachConcurrently, prometheusServers } from "../support/servers.ts"
+import { describeEachConcurrently, prometheusServers, victoriaMetricsServers } from "../support/servers.ts"
 import { type DumpedSample, numberOf, tsdbDump } from "../support/tsdbDump.ts"
 
 /** Samples by series and time. */
@@ -218,18 +218,19 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
         series: Array.from({ length: 4 }, (_, n) => ({
           labels: { __name__: "raw_many", n: `${n}` },
           samples: Array.from(
-            { length: 60_000 },
+            { length: 12_000 },
             (_, i) => [start + 15_000 * i + (i % 11), i / 4 + n] as const
           )
         }))
       })
       const files = yield* connector.workspace
       const path = files.path("data.duckdb")
-      const args = runArgs(server, start, path, ["--end", iso(start + 11 * 86_400_000), "--json"])
+      const args = runArgs(server, start, path, ["--end", iso(start + 3 * 86_400_000), "--json"])
       const plan = yield* child.run([...args, "--dry-run"])
-      const [estimated] = (JSON.parse(plan.stdout) as { readonly streams: ReadonlyArray<Record<string, number>> })
-        .streams
-      assert.closeTo(estimated!.estimated_samples!, 240_000, 12_000, plan.stdout)
+      const [estimated] = (
+        JSON.parse(plan.stdout) as { readonly streams: ReadonlyArray<Record<string, number>> }
+      ).streams
+      assert.closeTo(estimated!.estimated_samples!, 48_000, 2500, plan.stdout)
       assert.strictEqual(estimated!.series, 4)
       for (const millis of [300, 600, 900, 1300]) {
         yield* Effect.scoped(
@@ -312,6 +313,38 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
       const all = yield* rows(path, ["raw_late", "raw_latency"])
       assertDumped(all, expected)
       assert.deepStrictEqual(sorted(all), sorted(recorded(second)))
+    })
+  )
+})
+
+describeEachConcurrently(victoriaMetricsServers, "stored samples of a real $name", ({ make }) => {
+  it.effect("arrive once each, by queries", () =>
+    Effect.gen(function* () {
+      const series = ["a", "b"].map((job, n) => ({
+        labels: { __name__: "raw_walk", job },
+        samples: Array.from(
+          { length: 3000 },
+          (_, i) => [start + 15_000 * i + (i % 7) * 3, i / 8 + n] as const
+        )
+      }))
+      const server = yield* make({ series })
+      const files = yield* connector.workspace
+      const config = {
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 86_400_000),
+        sampling: "raw"
+      }
+      const output = yield* connector.read(files, config, connector.catalogOf("raw_walk"))
+      assert.deepStrictEqual(output.errors, [])
+      const expected = new Map(
+        series.flatMap(({ labels, samples }) => {
+          const id = seriesId(canonicalLabels(Object.entries(labels)))
+          return samples.map(([time, value]) => [`${id} ${time}`, value] as const)
+        })
+      )
+      assert.deepStrictEqual(sorted(recorded(output)), sorted(expected))
+      assert.include(output.logs.join("\n"), "Stored samples are read by queries")
     })
   )
 })
