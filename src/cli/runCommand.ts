@@ -7,6 +7,7 @@ import { makeMask } from "../config/SecretMask.ts"
 import { Destination, layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind, OpenOptions } from "../destinations/DestinationKind.ts"
 import { ProxyEnvironment } from "../prometheus/http/nodeClients.ts"
+import { CurrentLoadMeter, LoadMeter } from "../prometheus/load/LoadMeter.ts"
 import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
 import { checkReport, writeReport } from "../report/html/writeReport.ts"
@@ -121,7 +122,8 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
             ? Effect.provide(runParts({ ...options, share }), shared)
             : undefined
     const summary = yield* (inShared ?? Effect.provide(run(options), destination)).pipe(
-      Effect.provide(ScreenProgress.layer)
+      Effect.provide(ScreenProgress.layer),
+      Effect.provideService(CurrentLoadMeter, new LoadMeter())
     )
     yield* showSummary(summary, plan.isJson)
     if (reportPath !== undefined) {

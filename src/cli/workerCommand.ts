@@ -9,6 +9,7 @@ import type { DestinationError } from "../destinations/Destination.ts"
 import type { SharedDestination } from "../destinations/SharedDestination.ts"
 import { ProxyEnvironment } from "../prometheus/http/nodeClients.ts"
 import { SharedLoadAccount } from "../prometheus/load/LoadAccount.ts"
+import { CurrentLoadMeter, LoadMeter } from "../prometheus/load/LoadMeter.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
@@ -197,13 +198,16 @@ export const makeExecute = Effect.fnUntraced(function* <R, E>(
         const grid = JSON.stringify([firstMillis, stepSeconds, lastMillis])
         return yield* Effect.provideContext(executePart(part), yield* RcMap.get(current.sources, grid))
       })
-      const done = yield* withRenewal(current.settings, renewed, readWith).pipe(
+      const meter = new LoadMeter()
+      const outcome = yield* withRenewal(current.settings, renewed, readWith).pipe(
+        Effect.provideService(CurrentLoadMeter, meter),
         Effect.provideContext(shared),
         Effect.onInterrupt(() => Effect.logWarning(`Gave back ${text}.`))
       )
       const seconds = ((yield* steadyMillis) - begun) / 1000
-      yield* Effect.logInfo(`Read ${text}: ${pluralize(done.rows, "new row")} in ${seconds.toFixed(1)} s.`)
-      return done
+      yield* Effect.logInfo(`Read ${text}: ${pluralize(outcome.rows, "new row")} in ${seconds.toFixed(1)} s.`)
+      const { bytes, requests, samples } = meter
+      return { ...outcome, cost: { requests, bytes, samples } }
     },
     Effect.scoped,
     Effect.provideContext(environment)

@@ -15,6 +15,8 @@ export const PartDone = Schema.Struct({
   span: Schema.optional(Schema.Tuple([Schema.Int, Schema.Int])),
   /** How many requests were retried. */
   retries: Schema.Int,
+  /** What the server had to do for it. A worker of an earlier version does not say. */
+  cost: Schema.optional(Schema.Struct({ requests: Schema.Int, bytes: Schema.Int, samples: Schema.Int })),
   /** Why there are no rows, if that is more than that there are none. */
   notice: Schema.optional(Schema.String)
 })

@@ -35,6 +35,8 @@ import { readBlocks } from "./remoteRead/readBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
+import { type ServerConfiguration, serverConfiguration } from "./serverConfiguration.ts"
+import { cpuBounds, cpuRequest, parseServerCpu, type ServerCpu, showsCpu } from "./serverCpu.ts"
 import { exemplars, snapshots } from "./tables/endpoints.ts"
 import type { SnapshotName } from "./tables/schemas.ts"
 
@@ -55,8 +57,8 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry except `backend`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange`, `remoteRead` and `instantRange`,
- * because only their caller knows how much of the response it has used.
+ * All methods retry except `backend`, `configuration`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange`,
+ * `remoteRead` and `instantRange`, because only their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -67,6 +69,8 @@ export class PrometheusClient extends Context.Service<
     readonly now: Effect.Effect<number, PrometheusError>
     /** What kind of server it is. Asked once, without holding up a read: an unknown server is read too. */
     readonly backend: Effect.Effect<Backend>
+    /** Parts of the server's own configuration, asked once; undefined if it does not show it. */
+    readonly configuration: Effect.Effect<ServerConfiguration | undefined>
     /**
      * Why samples may be missing although responses do not say so, as a sentence: a source of the server is away. Only some
      * backends report this.
@@ -101,6 +105,11 @@ export class PrometheusClient extends Context.Service<
     readonly externalLabels: Effect.Effect<ExternalLabels | undefined>
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
+    /**
+     * The CPU time that the server's process has used so far. Undefined if it does not show that, or not within two seconds. Never
+     * fails.
+     */
+    readonly cpu: Effect.Effect<ServerCpu | undefined>
     /** The present rows of a table. Their time is `timeMillis`. */
     readonly snapshot: (
       table: SnapshotName,
@@ -295,15 +304,17 @@ const make = (
     () => identify(evidence.known)
   )
 
-  const externalLabels = once(
-    Effect.flatMap(backend, ({ kind }) =>
-      profiles[kind].hasExternalLabels === false
-        ? Effect.succeed<ExternalLabels | undefined>(new Map())
-        : Effect.match(tryOnce("externalLabels", Api.externalLabels), {
-            onSuccess: ({ value }) => value,
-            onFailure: () => undefined
-          })
+  const configuration = once(
+    Effect.orElseSucceed(
+      Effect.map(tryOnce("configuration", serverConfiguration), ({ value }) => value),
+      () => undefined
     )
+  )
+
+  const externalLabels = Effect.flatMap(backend, ({ kind }) =>
+    profiles[kind].hasExternalLabels === false
+      ? Effect.succeed<ExternalLabels | undefined>(new Map())
+      : Effect.map(configuration, (known) => known?.externalLabels)
   )
 
   /** The parameters for the server, as far as it is known now. */
@@ -355,6 +366,7 @@ const make = (
     clock,
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
     backend,
+    configuration,
     missingSource,
     metricNames: (range, matchers, selector = configured) =>
       Effect.flatMap(exactness, (exactness) =>
@@ -383,6 +395,16 @@ const make = (
       onFailure: ({ summary }) =>
         Effect.as(Effect.logInfo(`Metric types and help texts are not available: ${summary}`), new Map())
     }),
+    cpu: Effect.gen(function* () {
+      const { kind } = yield* backend
+      if (!showsCpu.has(kind)) return undefined
+      const body = yield* send(cpuRequest)
+      return parseServerCpu(yield* bodyText(body, cpuBounds))
+    }).pipe(
+      Effect.scoped,
+      Effect.timeout(CPU_TIMEOUT_MILLIS),
+      Effect.orElseSucceed(() => undefined)
+    ),
     snapshot: (table, timeMillis) =>
       Effect.flatMap(exactness, (exactness) =>
         call("snapshot", snapshots[table]({ timeMillis, excludedLabels: settings.excludedLabels }, exactness))
@@ -449,6 +471,9 @@ const make = (
 
 /** How long a request may take that nothing depends on. */
 const OPTIONAL_TIMEOUT_MILLIS = 5000
+
+/** How long the server's figures are waited for, also for their turn within the load budget. */
+const CPU_TIMEOUT_MILLIS = 2000
 
 /** Runs an effect at most once and shares its result. It continues if a caller is interrupted. */
 const once = <A>(effect: Effect.Effect<A>): Effect.Effect<A> => {

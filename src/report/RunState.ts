@@ -21,6 +21,8 @@ export interface RunState {
   failed: number
   /** Samples of all streams. */
   samples: number
+  /** Whether a request waits for the load budget now. */
+  isLimited: boolean
   readonly active: Map<string, ActiveStream>
 }
 

@@ -127,6 +127,9 @@ const streamLine = (stream: ActiveStream, now: number, layout: Layout, paint: Pa
   )
 }
 
+/** Requests wait although nothing is wrong. */
+const LIMITED = "within the load budget"
+
 const totalName = ({ ended, failed, streams }: RunState): string =>
   `${grouped(ended)} of ${pluralize(streams, "stream")}${failed === 0 ? "" : `, ${grouped(failed)} failed`}`
 
@@ -136,6 +139,7 @@ const totalLine = (state: RunState, now: number, rate: number, layout: Layout, p
   const parts: ReadonlyArray<LinePart> = [
     ...doneParts(totalName(state), doneOfAll(state), layout, paint, strong),
     ...(remaining === undefined ? [] : [[`${aboutText(remaining)} left`, asIs] as const]),
+    ...(state.isLimited ? [[LIMITED, (text: string) => paint("waiting", text)] as const] : []),
     [`${rounded(rate)} samples/s`, (text) => paint("quiet", text)],
     [pluralize(state.samples, "sample"), (text) => paint("quiet", text)]
   ]
@@ -149,7 +153,8 @@ export const progressLine = (state: RunState, now: number): string => {
     `${totalName(state)} (${Math.floor(doneOfAll(state) * 100)} %)`,
     pluralize(state.samples, "sample"),
     `${rounded(samplesPerSecond(state, now))} samples/s`,
-    ...(remaining === undefined ? [] : [`${aboutText(remaining)} left`])
+    ...(remaining === undefined ? [] : [`${aboutText(remaining)} left`]),
+    ...(state.isLimited ? [LIMITED] : [])
   ].join(", ")
 }
 

@@ -3,6 +3,7 @@
  * an output that cannot be redrawn, such as the log of a job, a total line follows at intervals.
  */
 import { Duration, Effect, Layer, Schedule } from "effect"
+import { CurrentLoadMeter } from "../prometheus/load/LoadMeter.ts"
 import { Progress } from "../run/Progress.ts"
 import { plain } from "../terminal/Appearance.ts"
 import { Screen } from "../terminal/Screen.ts"
@@ -26,16 +27,27 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
     const { isLive } = screen.appearance
     const paint = isLive ? screen.paint : plain
     const columns = () => (isLive ? screen.size().columns : Number.POSITIVE_INFINITY)
-    const state: RunState = { startedAt: 0, streams: 0, ended: 0, failed: 0, samples: 0, active: new Map() }
+    const load = yield* CurrentLoadMeter
+    const state: RunState = {
+      startedAt: 0,
+      streams: 0,
+      ended: 0,
+      failed: 0,
+      samples: 0,
+      isLimited: false,
+      active: new Map()
+    }
     const meter = new RateMeter()
     let nameWidth = 0
 
     const draw = Effect.map(steadyMillis, (now) => {
       if (!isLive) return
       meter.add(now, state.samples)
+      state.isLimited = load.waiting > 0
       screen.draw(liveLines(state, now, meter.perSecond, screen.size(), paint))
     })
     const printTotal = Effect.map(steadyMillis, (now) => {
+      state.isLimited = load.waiting > 0
       screen.printAbove(progressLine(state, now))
     })
     const repeated = isLive

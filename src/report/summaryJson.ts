@@ -34,6 +34,16 @@ const StreamDocument = Schema.Struct({
   retries: described(Count, "How many requests were retried.")
 })
 
+const CostDocument = Schema.Struct({
+  requests: described(Count, "The requests to the server, with those that were retried."),
+  received_bytes: described(Count, "The bytes of their responses, as they were received."),
+  samples: described(Count, "The samples in these responses."),
+  server_cpu_seconds: described(
+    Schema.NullOr(Seconds),
+    "The CPU time that the server's process used meanwhile, also for others; null if it does not show that."
+  )
+})
+
 /** The document. Keys may be added. The meaning of an existing key changes only with another `version`. */
 export const SummaryDocument = Schema.Struct({
   version: described(Schema.Literal(1), "The version of this document."),
@@ -49,6 +59,7 @@ export const SummaryDocument = Schema.Struct({
   seconds: described(Seconds, "How long it took."),
   rows: described(Count, "The rows that this run committed, of all streams."),
   bytes: described(Count, "The size of the destination at the end."),
+  cost: described(CostDocument, "What the run cost the server."),
   look_into: described(Schema.String, "A command that shows data of the destination."),
   streams: described(Schema.Array(StreamDocument), "The result of each stream.")
 })
@@ -81,6 +92,12 @@ export const summaryDocument = (run: RunSummary): SummaryDocument => ({
   seconds: run.seconds,
   rows: run.rows,
   bytes: run.bytes,
+  cost: {
+    requests: run.cost.requests,
+    received_bytes: run.cost.bytes,
+    samples: run.cost.samples,
+    server_cpu_seconds: run.cost.serverCpuSeconds ?? null
+  },
   look_into: run.previewCommand,
   streams: run.streams.map(streamDocument)
 })

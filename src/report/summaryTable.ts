@@ -1,5 +1,6 @@
 /** The summary of a run for people: a table of the streams, errors, totals, and how to query the result. */
 import type { RunSummary, StreamSummary } from "../run/Progress.ts"
+import type { RunCost } from "../run/RunCost.ts"
 import type { Paint } from "../terminal/Appearance.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate, wrap } from "../terminal/textWidth.ts"
@@ -70,7 +71,7 @@ export const summaryText = (
     }
   }
   if (lines.length > 0) lines.push("")
-  lines.push(...wrap(totalText(run), width))
+  lines.push(...wrap(totalText(run), width), ...wrap(costText(run.cost), width))
   if (failed.length > 0) lines.push(...wrap(failureText(failed.length, run.streams.length), width))
   // On one line of any length, because users copy it.
   if (run.rows > 0 || run.bytes > 0)
@@ -141,6 +142,15 @@ const totalText = ({ bytes, destination, rows, seconds, streams }: RunSummary): 
     retries === 0 ? "" : ` ${pluralize(retries, "request")} ${retries === 1 ? "was" : "were"} retried.`
   const of = series === 0 && rows > 0 ? "" : ` of ${pluralize(series, "series", "series")}`
   return `${pluralize(rows, "new row")}${of} in ${pluralize(streams.length, "stream")}, in ${durationText(seconds)}${speed}; ${printable(destination)} has ${byteText(bytes)}.${retried}`
+}
+
+/** What the run cost the server. */
+const costText = ({ bytes, requests, samples, serverCpuSeconds }: RunCost): string => {
+  const cpu =
+    serverCpuSeconds === undefined
+      ? ""
+      : ` The server used ${durationText(serverCpuSeconds)} of CPU meanwhile.`
+  return `Cost: ${pluralize(requests, "request")}, ${byteText(bytes)} received, ${pluralize(samples, "sample")}.${cpu}`
 }
 
 const failureText = (failed: number, streams: number): string =>

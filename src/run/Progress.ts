@@ -1,6 +1,7 @@
 /** The progress and the result of a run, for terminals, logs and programs. */
 import { Context, type Duration, type Effect } from "effect"
 import type { SyncMode } from "../destinations/Destination.ts"
+import type { RunCost } from "./RunCost.ts"
 
 /**
  * The values of one series in the order of time, thinned out for a chart. `NaN` is a gap: the server had no value at that time,
@@ -54,6 +55,8 @@ export interface RunSummary {
   readonly rows: number
   /** The size of the destination at the end. */
   readonly bytes: number
+  /** What it cost the server. */
+  readonly cost: RunCost
   /** A shell command that shows rows of the destination. */
   readonly previewCommand: string
   readonly streams: ReadonlyArray<StreamSummary>

@@ -20,6 +20,7 @@ import {
 } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { partsOf, proposeLengths } from "./planParts.ts"
+import { remoteDensity } from "./remoteDensity.ts"
 import { probe, withGroupsOnce } from "./seriesCounts.ts"
 
 /** The estimate of one stream, or of a part of it. Only samples and bytes are estimated. */
@@ -50,6 +51,8 @@ export interface DryRun {
   /** The times of the first and the last grid point, in milliseconds; undefined if there is none. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
+  /** What the points would be computed from if they were read by remote read. Undefined if the server does not offer that. */
+  readonly remoteRead?: Pick<ReadEstimate, "samples" | "bytes">
   /** The parts that several processes can read, if the destination supports them. */
   readonly parts?: ReadonlyArray<DryRunPart>
 }
@@ -127,7 +130,8 @@ export const estimate = Effect.fnUntraced(function* (
     destination,
     stepSeconds: generalStepOf(settings),
     span: spanOf(plans.filter(({ stream }) => !isTable(stream))),
-    streams: found.map(({ stream }) => stream)
+    streams: found.map(({ stream }) => stream),
+    ...(yield* estimateRemoteRead(found))
   }
   if (toEstimate === undefined) return dryRun
   return {
@@ -138,6 +142,33 @@ export const estimate = Effect.fnUntraced(function* (
       toEstimate
     )
   }
+})
+
+/** A stream with the estimates of its ranges. */
+interface EstimatedStream {
+  readonly stream: DryRunStream
+  readonly ranges: ReadonlyArray<EstimatedRange>
+}
+
+/** What remote read would send for the points of metrics and groups: all series are taken to be as dense as the smallest metric. */
+const estimateRemoteRead = Effect.fnUntraced(function* (found: ReadonlyArray<EstimatedStream>) {
+  const settings = yield* ConnectorConfig
+  const onGrid = found.filter(({ stream }) => {
+    const tag = definitionOf(settings, stream.name)._tag
+    return stream.samples > 0 && stream.isRaw !== true && (tag === "Metric" || tag === "Group")
+  })
+  const [smallest] = onGrid
+    .filter(({ stream }) => definitionOf(settings, stream.name)._tag === "Metric")
+    .toSorted((a, b) => a.stream.series - b.stream.series)
+  const atMillis = largest(smallest?.ranges.flatMap(({ counts }) => [...counts.keys()]) ?? [])
+  if (smallest === undefined || atMillis === 0) return {}
+  const density = yield* remoteDensity(smallest.stream.name, atMillis)
+  if (density === undefined) return {}
+  const samples = onGrid.reduce(
+    (sum, { ranges, stream }) => sum + stream.samples * (ranges[0]?.range.stepMillis ?? 0) * density,
+    0
+  )
+  return { remoteRead: { samples: Math.round(samples), bytes: Math.round(samples * STORED_SAMPLE_BYTES) } }
 })
 
 /** The first and the last point, from the start of the stream that has to catch up most. */
@@ -175,6 +206,8 @@ const estimateParts = Effect.fnUntraced(function* (
 /** An estimate with the numbers of series that it is from. */
 interface EstimatedRange {
   readonly estimate: ReadEstimate
+  /** What is read. */
+  readonly range: GridRange
   /** The points at which series were counted. */
   readonly probed: GridRange
   /** The numbers of samples for each point of the range, at those probed points that have some. */
@@ -221,6 +254,7 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
 /** A table needs one query. */
 const tableRange = (range: GridRange): EstimatedRange => ({
   estimate: { series: 0, points: 0, windows: 1, samples: 0, bytes: 0 },
+  range,
   probed: range,
   counts: new Map()
 })
@@ -239,6 +273,7 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
       samples,
       bytes: samples * (isRawRange(range) ? STORED_SAMPLE_BYTES : SAMPLE_BYTES)
     },
+    range,
     probed,
     counts: new Map(times.map((time, i) => [time, counts[i]! * samplesPerSeries])),
     /** The first point that was found to have samples. */

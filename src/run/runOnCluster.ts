@@ -12,6 +12,7 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { Progress, type StreamSummary } from "./Progress.ts"
 import { type PlannedStream, planParts } from "./planParts.ts"
+import { noCost, sumOfCosts } from "./RunCost.ts"
 import { namesToRead, type RunOptions, refuseTables, warnOfGone } from "./run.ts"
 import { beginRun } from "./summarize.ts"
 
@@ -46,6 +47,7 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
   )
   const total = planned.reduce((sum, { parts }) => sum + parts.length, 0)
   let ended = 0
+  let costs = noCost
   yield* Effect.logInfo(`${pluralize(total, "part")} of ${pluralize(names.length, "stream")} to read.`)
   yield* progress.begin(names)
 
@@ -71,6 +73,7 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
     if (result._tag === "Failure") yield* onFailure(tally, result.failure)
     else if (result.success !== undefined) {
       tally.add(result.success, pointCount(part.range))
+      costs = sumOfCosts([costs, result.success.cost ?? noCost])
       yield* progress.wrote(stream, result.success.rows)
       yield* progress.committed(stream, tally.points)
     }
@@ -93,7 +96,16 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
   const streams = Array.from(tallies.values(), (tally) => tally.summary(mask))
   const rows = streams.reduce((sum, stream) => sum + stream.rows, 0)
   const stepSeconds = generalStepOf(settings)
-  return yield* summarize({ source, destination, mode, stepSeconds, rows, streams, place: shared })
+  return yield* summarize({
+    source,
+    destination,
+    mode,
+    stepSeconds,
+    rows,
+    streams,
+    place: shared,
+    costElsewhere: costs
+  })
 })
 
 /** At least so many streams are read at the same time, and more if workers execute more parts. */

@@ -2,45 +2,30 @@
  * The arrays that blocks of samples are slices of, and their reuse.
  *
  * Apart from the bytes themselves, they are two thirds of the allocations of a read. A consumer may recycle a block that it no
- * longer needs. An arena is refilled once all of its blocks are recycled. Blocks that are never recycled stay valid.
+ * longer needs. Arrays are refilled once all of their blocks are recycled. Blocks that are never recycled stay valid.
  */
-import type { SampleBlock, TextBlock } from "./Sample.ts"
+import type { SampleBlock } from "./Sample.ts"
 
 /** Samples per arena. A small response only needs a small one. */
 const SMALL = 256
 const LARGE = 8192
 
-/** The maximum number of large arenas kept for reuse: 128 KiB each. */
+/** The maximum number of arrays of a kind that are kept for reuse: 128 KiB each. */
 const MAX_FREE = 24
 
-export class Arena {
-  readonly times: Float64Array
-  readonly starts: Uint32Array
-  readonly ends: Uint32Array
+/** Arrays that blocks share. */
+export abstract class SharedArrays {
   /** The number of its blocks that are not recycled. */
   private blocks = 0
   private isFull = false
 
-  constructor(capacity = SMALL) {
-    this.times = new Float64Array(capacity)
-    this.starts = new Uint32Array(capacity)
-    this.ends = new Uint32Array(capacity)
-  }
-
-  get capacity(): number {
-    return this.times.length
-  }
+  /** Where it waits to be used again; undefined if it is not worth it. */
+  protected abstract readonly free: Array<SharedArrays> | undefined
 
   /** A decoder stops using it. */
   retire(): void {
     this.isFull = true
     this.freeIfDone()
-  }
-
-  /** A decoder stops using it. Returns the next arena. */
-  next(): Arena {
-    this.retire()
-    return free.pop() ?? new Arena(Math.min(LARGE, this.capacity * 2))
   }
 
   /** Another block uses it. */
@@ -55,7 +40,8 @@ export class Arena {
   }
 
   private freeIfDone(): void {
-    if (!this.isFull || this.blocks > 0 || this.capacity < LARGE || free.length === MAX_FREE) return
+    const { free } = this
+    if (!this.isFull || this.blocks > 0 || free === undefined || free.length === MAX_FREE) return
     this.isFull = false
     free.push(this)
   }
@@ -63,12 +49,38 @@ export class Arena {
 
 const free: Array<Arena> = []
 
-/** A block as the decoder creates it. The public type has no arena, so that other programs cannot recycle. */
-export interface ArenaBlock extends TextBlock {
-  readonly arena: Arena
+/** The arrays of blocks of text. */
+export class Arena extends SharedArrays {
+  readonly times: Float64Array
+  readonly starts: Uint32Array
+  readonly ends: Uint32Array
+
+  constructor(capacity = SMALL) {
+    super()
+    this.times = new Float64Array(capacity)
+    this.starts = new Uint32Array(capacity)
+    this.ends = new Uint32Array(capacity)
+  }
+
+  get capacity(): number {
+    return this.times.length
+  }
+
+  protected get free(): Array<Arena> | undefined {
+    return this.capacity < LARGE ? undefined : free
+  }
+
+  /** A decoder stops using it. Returns the next arena. */
+  next(): Arena {
+    this.retire()
+    return free.pop() ?? new Arena(Math.min(LARGE, this.capacity * 2))
+  }
 }
 
-const hasArena = (block: SampleBlock): block is ArenaBlock => "arena" in block
+/** A block as a decoder creates it. The public type has no arena, so that other programs cannot recycle. */
+export type ArenaBlock<Block extends SampleBlock> = Block & { readonly arena: SharedArrays }
+
+const hasArena = (block: SampleBlock): block is ArenaBlock<SampleBlock> => "arena" in block
 
 /** Recycles the memory of a block. It must not be used afterwards, because its arrays may soon contain other samples. */
 export const recycle = (block: SampleBlock): void => {

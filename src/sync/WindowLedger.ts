@@ -108,10 +108,11 @@ const lastTime = (
   const { length, times } = block
   // The plus makes this a number for V8. Without it, every time is stored as an object.
   let last = +previous
+  let interval = stepMillis
   for (let i = 0; i < length; i++) {
     const time = times[i]!
-    // Usually the next point of the grid, which avoids the division.
-    if (time - last === stepMillis && time <= lastMillis) {
+    // Usually as long after a point of the grid as another one was, which avoids the division.
+    if (time - last === interval && time <= lastMillis) {
       last = time
       continue
     }
@@ -119,6 +120,7 @@ const lastTime = (
       return unexpected(block, time, "which is not a requested point")
     }
     if (time <= last) return unexpected(block, time, "which comes twice or out of order")
+    if (last >= firstMillis) interval = time - last
     last = time
   }
   return last

@@ -8,9 +8,10 @@ import * as faults from "../../src/mock/faults.ts"
 import type { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
-import { gauge } from "../support/gauge.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { pointsOf, serve } from "../support/mockServer.ts"
 import * as Postgres from "../support/postgres.ts"
+import * as RealPrometheus from "../support/RealPrometheus.ts"
 
 /** How much later than it was sent a request may arrive, on a busy machine. */
 const LATE_SECONDS = 2
@@ -77,7 +78,13 @@ describe("the load budget", () => {
         "--json"
       ])
       assert.strictEqual(result.code, 0, result.stderr)
-      assert.strictEqual(JSON.parse(result.stdout).rows, 10_000)
+      const { cost, rows } = JSON.parse(result.stdout)
+      assert.strictEqual(rows, 10_000)
+      assert.strictEqual(cost.requests, mock.requests.length)
+      assert.isAtLeast(cost.samples, 10_000)
+      assert.isAbove(cost.received_bytes, 10 * cost.samples)
+      // The mock is no process of its own.
+      assert.isNull(cost.server_cpu_seconds)
       assert.match(result.stderr, /Requests wait for the load budget \(max_samples_per_second is 1000\)/)
       const windows = mock.requests.filter(
         (request) => pointsOf(request) > 0 && !/\(/.test(request.params.get("query") ?? "")
@@ -98,10 +105,10 @@ describe("the load budget", () => {
     "is kept by all processes of a cluster together",
     () =>
       Effect.gen(function* () {
-        const perSecond = 10
+        const perSecond = 5
         const postgres = yield* Postgres.make()
         const { config, mock } = yield* serve(
-          names(12).flatMap((name) => gauge(name, 600)),
+          names(5).flatMap((name) => gauge(name, 600)),
           600,
           {},
           { concurrency: 4 }
@@ -114,16 +121,53 @@ describe("the load budget", () => {
         const workers = [yield* child.start(["worker", ...flags]), yield* child.start(["worker", ...flags])]
         const run = yield* child.run(["run", ...flags, "--part-length", "1h", "--json"])
         assert.strictEqual(run.code, 0, run.stderr)
-        assert.strictEqual(JSON.parse(run.stdout).rows, 12 * 600)
+        const { cost, rows } = JSON.parse(run.stdout)
+        assert.strictEqual(rows, 5 * 600)
+        assert.isAtLeast(cost.samples, 5 * 600)
+        assert.isAtMost(cost.requests, mock.requests.length)
+        assert.isAbove(cost.requests, 0.9 * mock.requests.length)
         // Both have read a good part of it.
         assert.isAbove(mock.requests.length, 10 * perSecond)
         checkRequests(mock.requests, perSecond)
         for (const worker of workers) worker.kill("SIGTERM")
         for (const worker of workers) {
           const { stderr } = yield* worker.result
-          assert.isAbove(stderr.match(/^Read .* new rows? in /gm)?.length ?? 0, 10, stderr)
+          assert.isAbove(stderr.match(/^Read .* new rows? in /gm)?.length ?? 0, 5, stderr)
         }
       }).pipe(Effect.scoped),
     180_000
+  )
+})
+
+describe("the cost of a run", () => {
+  it.live("is estimated by a dry run, and reported with the CPU of a Prometheus", () =>
+    Effect.gen(function* () {
+      const samples = Array.from({ length: 121 }, (_, i) => [start + i * 30_000, i] as const)
+      const { baseUrl } = yield* RealPrometheus.make({ series: [{ labels: { __name__: "up" }, samples }] })
+      const files = yield* connector.workspace
+      const config = {
+        base_url: baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 60 * minute),
+        step: 60
+      }
+      const run = Effect.fnUntraced(function* (keys: object, ...flags: ReadonlyArray<string>) {
+        const path = files.write("config.json", { ...config, ...keys })
+        const args = ["run", "--config", path, "--to", `jsonl:${files.path("data")}`, "--json", ...flags]
+        const { code, stderr, stdout } = yield* child.run(args)
+        assert.strictEqual(code, 0, stderr)
+        return JSON.parse(stdout)
+      })
+      const points = yield* run({}, "--dry-run")
+      assert.strictEqual(points.totals.estimated_samples, 61)
+      assert.approximately(points.remote_read.estimated_samples, 122, 8)
+      const stored = yield* run({ sampling: "raw" }, "--dry-run")
+      assert.approximately(stored.totals.estimated_samples, 121, 8)
+      const { cost, rows } = yield* run({})
+      assert.strictEqual(rows, 61)
+      assert.isAtLeast(cost.samples, 61)
+      assert.isAtLeast(cost.server_cpu_seconds, 0)
+      assert.isBelow(cost.server_cpu_seconds, 60)
+    }).pipe(Effect.scoped)
   )
 })

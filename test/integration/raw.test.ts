@@ -1,4 +1,5 @@
 /** Stored samples of real servers, by `read` and by `run` into DuckDB: exactly those that promtool finds in the same files. */
+import { setTimeout as sleep } from "node:timers/promises"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { canonicalLabels, seriesId } from "../../src/samples/Series.ts"
@@ -11,7 +12,7 @@ import { iso, minute, start } from "../support/gauge.ts"
 import type { RealServer } from "../support/RealServer.ts"
 import { anySeries } from "../support/randomSeries.ts"
 import type { NativeHistogram, RemoteSeriesInput } from "../support/remoteWrite.ts"
-import { describeEachConcurrently, prometheusServers } from "../support/servers.ts"
+import { describeEachConcurrently, prometheusServers, victoriaMetricsServers } from "../support/servers.ts"
 import { type DumpedSample, numberOf, tsdbDump } from "../support/tsdbDump.ts"
 
 /** Samples by series and time. */
@@ -195,6 +196,55 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
       assert.strictEqual(result.code, 0, result.stderr)
       const names = streams.map(({ name }) => name)
       assert.deepStrictEqual(sorted(unsigned(yield* rows(path, names))), sorted(unsigned(expected)))
+
+      // The server has as many as there are rows, so that nothing is lost.
+      const refresh = yield* child.run(
+        runArgs(server, start, path, ["--end", config.end_date, "--full-refresh"])
+      )
+      assert.strictEqual(refresh.code, 0, refresh.stderr)
+      assert.deepStrictEqual(sorted(unsigned(yield* rows(path, names))), sorted(unsigned(expected)))
+      const other = yield* child.run([
+        ...["run", "--url", server.baseUrl, "--start", iso(start), "--end", config.end_date],
+        ...["--step", "15m", "--to", `duckdb:${path}`]
+      ])
+      assert.strictEqual(other.code, 1)
+      assert.include(other.stderr, "The sampling of raw_counter is step, but")
+    })
+  )
+
+  it.effect("are committed once with their state, whenever a run is killed", () =>
+    Effect.gen(function* () {
+      const server = yield* make({
+        series: Array.from({ length: 4 }, (_, n) => ({
+          labels: { __name__: "raw_many", n: `${n}` },
+          samples: Array.from(
+            { length: 12_000 },
+            (_, i) => [start + 15_000 * i + (i % 11), i / 4 + n] as const
+          )
+        }))
+      })
+      const files = yield* connector.workspace
+      const path = files.path("data.duckdb")
+      const args = runArgs(server, start, path, ["--end", iso(start + 3 * 86_400_000), "--json"])
+      const plan = yield* child.run([...args, "--dry-run"])
+      const [estimated] = (
+        JSON.parse(plan.stdout) as { readonly streams: ReadonlyArray<Record<string, number>> }
+      ).streams
+      assert.closeTo(estimated!.estimated_samples!, 48_000, 2500, plan.stdout)
+      assert.strictEqual(estimated!.series, 4)
+      for (const millis of [300, 600, 900, 1300]) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const running = yield* child.start(args)
+            yield* Effect.promise(() => sleep(millis))
+            running.kill("SIGKILL")
+            yield* running.result
+          })
+        )
+      }
+      const last = yield* child.run(args)
+      assert.strictEqual(last.code, 0, last.stderr)
+      assert.deepStrictEqual(sorted(yield* rows(path, ["raw_many"])), sorted(yield* dumped(server, release)))
     })
   )
 
@@ -263,6 +313,38 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
       const all = yield* rows(path, ["raw_late", "raw_latency"])
       assertDumped(all, expected)
       assert.deepStrictEqual(sorted(all), sorted(recorded(second)))
+    })
+  )
+})
+
+describeEachConcurrently(victoriaMetricsServers, "stored samples of a real $name", ({ make }) => {
+  it.effect("arrive once each, by queries", () =>
+    Effect.gen(function* () {
+      const series = ["a", "b"].map((job, n) => ({
+        labels: { __name__: "raw_walk", job },
+        samples: Array.from(
+          { length: 3000 },
+          (_, i) => [start + 15_000 * i + (i % 7) * 3, i / 8 + n] as const
+        )
+      }))
+      const server = yield* make({ series })
+      const files = yield* connector.workspace
+      const config = {
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 86_400_000),
+        sampling: "raw"
+      }
+      const output = yield* connector.read(files, config, connector.catalogOf("raw_walk"))
+      assert.deepStrictEqual(output.errors, [])
+      const expected = new Map(
+        series.flatMap(({ labels, samples }) => {
+          const id = seriesId(canonicalLabels(Object.entries(labels)))
+          return samples.map(([time, value]) => [`${id} ${time}`, value] as const)
+        })
+      )
+      assert.deepStrictEqual(sorted(recorded(output)), sorted(expected))
+      assert.include(output.logs.join("\n"), "Stored samples are read by queries")
     })
   )
 })

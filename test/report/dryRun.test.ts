@@ -44,6 +44,20 @@ Nothing was read or written.`
     )
   })
 
+  it("says what remote read would send, if the server offers it", () => {
+    const remoteRead = { samples: 633_600, bytes: 3_168_000 }
+    const text = dryRunText({ ...run, remoteRead }, { columns: Infinity, paint: plain })
+    assert.include(
+      text.split("\n"),
+      "From stored samples, which the server offers by remote read, these would be about 633,600 samples in 3.17 MB."
+    )
+    assert.deepStrictEqual(JSON.parse(dryRunJson({ ...run, remoteRead })).remote_read, {
+      estimated_samples: 633_600,
+      estimated_bytes: 3_168_000
+    })
+    assert.isUndefined(JSON.parse(dryRunJson(run)).remote_read)
+  })
+
   it("leaves out what is not known of a table", () => {
     const table = { series: 0, points: 0, windows: 1, samples: 0, bytes: 0, isTable: true } as const
     const [header, , row] = dryRunText(runOf([stream("up"), stream("prometheus_rules", table)]), {

@@ -6,7 +6,15 @@ import { coloured, plain } from "../../src/terminal/Appearance.ts"
 import { textWidth } from "../../src/terminal/textWidth.ts"
 import { failedStream, streamOf } from "./summaries.ts"
 
-const idle: RunState = { startedAt: 0, streams: 0, ended: 0, failed: 0, samples: 0, active: new Map() }
+const idle: RunState = {
+  startedAt: 0,
+  streams: 0,
+  ended: 0,
+  failed: 0,
+  samples: 0,
+  isLimited: false,
+  active: new Map()
+}
 
 const count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000_000 }))
 const millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100_000_000 }))
@@ -21,6 +29,7 @@ const run = Schema.Struct({
   active: Schema.Array(stream),
   ended: count,
   failed: count,
+  isLimited: Schema.Boolean,
   samples: count,
   startedAt: millis
 })
@@ -89,6 +98,15 @@ describe("liveLines", () => {
       "slow             ━━━━━━━━━━━━────────────   50 %  waiting 4 s: http://h returned HTTP 503.",
       "3 of 10 streams  ━━━━━━━━━━──────────────   40 %  15 s left  1.50 k samples/s  20,000 samples"
     ])
+  })
+
+  it("says that requests wait for the load budget", () => {
+    const state = { ...withActive(active("up")), isLimited: true }
+    assert.strictEqual(
+      lines(state, 120, 24).at(-1),
+      "3 of 10 streams  ━━━━━━━━━━───────────────────   35 %  19 s left  within the load budget  1.50 k samples/s"
+    )
+    assert.match(progressLine(state, 10_000), /, 19 s left, within the load budget$/)
   })
 
   it("counts the streams that do not fit", () => {

@@ -37,6 +37,7 @@ export const runOf = (
   seconds: 2.5,
   rows: streams.reduce((total, { rows }) => total + rows, 0),
   bytes: 1_234_567,
+  cost: { requests: 12, bytes: 34_567, samples: 8640, serverCpuSeconds: 0.31 },
   previewCommand: "duckdb prometheus.duckdb 'from up'",
   streams,
   ...given

@@ -18,6 +18,7 @@ describe("summaryJson", () => {
       seconds: 2.5,
       rows: 2880,
       bytes: 1234567,
+      cost: { requests: 12, received_bytes: 34_567, samples: 8640, server_cpu_seconds: 0.31 },
       look_into: "duckdb prometheus.duckdb 'from up'",
       streams: [
         {

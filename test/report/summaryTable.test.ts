@@ -28,6 +28,7 @@ gone                      0          0                                      1.3 
 FAILED gone: http://localhost:9090 returned HTTP 503. Try again later.
 
 1,237,447 new rows of 14 series in 4 streams, in 2.5 s (495 k rows/s); prometheus.duckdb has 1.23 MB. 1 request was retried.
+Cost: 12 requests, 34.6 kB received, 8,640 samples. The server used 0.3 s of CPU meanwhile.
 1 of 4 streams failed. Run again to resume where it stopped.
 
 Query it:
@@ -106,8 +107,8 @@ Query it:
 
   it("reports that there was nothing to read", () => {
     assert.strictEqual(
-      text(runOf([], { bytes: 0 })),
-      "0 new rows of 0 series in 0 streams, in 2.5 s; prometheus.duckdb has 0 bytes."
+      text(runOf([], { bytes: 0, cost: { requests: 1, bytes: 60, samples: 0 } })),
+      "0 new rows of 0 series in 0 streams, in 2.5 s; prometheus.duckdb has 0 bytes.\nCost: 1 request, 60 bytes received, 0 samples."
     )
   })
 

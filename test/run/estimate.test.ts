@@ -128,7 +128,9 @@ describe("estimate", () => {
             samples: 5000,
             bytes: 125_000
           }
-        ]
+        ],
+        // The samples are stored once a minute.
+        remoteRead: { samples: 20_000, bytes: 80_000 }
       })
       assert.lengthOf(rangeRequests(mock), 2)
       const { events, mock: read } = yield* readAll(incremental("a"), setting)

@@ -1,11 +1,13 @@
 /** Reads of stored samples: every one with its own time, once, whatever fails and wherever a read resumes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Logger } from "effect"
 import type { Faults } from "../../src/mock/faults.ts"
-import type { Fault } from "../../src/mock/http.ts"
+import type { Fault, MockRequest } from "../../src/mock/http.ts"
 import type { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, type MockValue, makeSeries } from "../../src/mock/MockSeries.ts"
 import { isRead, parseReadRequest } from "../../src/mock/readRequest.ts"
+import { crc32c } from "../../src/prometheus/remoteRead/crc32c.ts"
+import { integer, message, varint } from "../../src/prometheus/remoteRead/protobufWriter.ts"
 import { formatFloat64 } from "../../src/samples/formatFloat64.ts"
 import type { Histogram } from "../../src/samples/Sample.ts"
 import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
@@ -37,13 +39,22 @@ const reads = (mock: MockPrometheus): ReadonlyArray<readonly [from: number, to: 
     return [startMillis - start, endMillis - start]
   })
 
-/** A fault of remote reads only, by their range. */
+/** The range of an instant query for stored samples, which begins a millisecond earlier. */
+const queriedRange = ({ params, path }: MockRequest) => {
+  const [, length] = /\[(\d+)ms\]$/.exec(params.get("query") ?? "") ?? []
+  if (path !== "/api/v1/query" || length === undefined) return undefined
+  const endMillis = Math.round(Number(params.get("time")) * 1000)
+  return { startMillis: endMillis - Number(length), endMillis }
+}
+
+/** A fault of requests for stored samples only, by their range. */
 const onRead =
   (fault: (from: number, to: number, attempt: number) => Fault | undefined): Faults =>
   (request, attempt) => {
-    if (!isRead(request)) return undefined
-    const { endMillis, startMillis } = parseReadRequest(request.body).queries[0]!
-    return fault(startMillis - start, endMillis - start, attempt)
+    const range = isRead(request) ? parseReadRequest(request.body).queries[0]! : queriedRange(request)
+    return range === undefined
+      ? undefined
+      : fault(range.startMillis - start, range.endMillis - start, attempt)
   }
 
 const keyOf = ({ labels }: MockSeries, time: number): string => `[${JSON.stringify(labels)},${time}]`
@@ -122,6 +133,27 @@ const anyFault = (choices: Choices): Fault =>
     { status: 502, body: "<html>Bad gateway</html>" }
   ])
 
+/** A frame with a series, one chunk, and an encoding of the future. */
+const unknownChunk = (() => {
+  const label = (name: string, value: string) =>
+    message(1, Buffer.concat([message(1, Buffer.from(name)), message(2, Buffer.from(value))]))
+  const chunk = Buffer.concat([
+    integer(1, start),
+    integer(2, start),
+    integer(3, 99),
+    message(4, Buffer.of(0, 0))
+  ])
+  const content = message(1, Buffer.concat([label("__name__", "m"), label("n", "0"), message(2, chunk)]))
+  const checksum = Buffer.alloc(4)
+  checksum.writeUInt32BE(crc32c(content))
+  return Buffer.concat([varint(content.length), checksum, content])
+})()
+
+const logInto = (lines: Array<string>) =>
+  Logger.make(({ message }) => {
+    lines.push(String(message))
+  })
+
 describe("a read of stored samples", () => {
   it.effect.prop(
     "emits each of them once, whatever fails, and resumes from any checkpoint",
@@ -140,6 +172,8 @@ describe("a read of stored samples", () => {
           points,
           config: raw,
           mock: {
+            remoteRead: choices.oneIn(2),
+            externalLabels: choices.pick([{}, { region: "eu" }, { n: "0" }]),
             faults: onRead((from, to, attempt) => {
               if (to - from >= most)
                 return refusal(422, "query processing would load too many samples into memory")
@@ -279,6 +313,77 @@ describe("a read of stored samples", () => {
         states: { m: { time: iso(start + 9 * minute), step: 60, version: 1, full_refresh: true } }
       })
       assert.strictEqual(samplesOf(events).size, 20)
+    })
+  )
+
+  it.effect("uses queries where there is no remote read, and says so once", () =>
+    Effect.gen(function* () {
+      const series = ["m", "o"].flatMap((name) => gauge(name, 600, 2))
+      const lines: Array<string> = []
+      const { events, mock } = yield* readAll(incremental("m", "o"), {
+        series,
+        points: 600,
+        config: { ...raw, concurrency: 1 },
+        mock: { remoteRead: false }
+      }).pipe(Effect.provide(Logger.layer([logInto(lines)])))
+      assert.deepStrictEqual(sorted(samplesOf(events)), sorted(stored(series, start, start + 599 * minute)))
+      assert.lengthOf(reads(mock), 1)
+      assert.lengthOf(
+        lines.filter((line) => line.includes("Stored samples are read by queries")),
+        1
+      )
+    })
+  )
+
+  it.effect("uses queries where a series has the label and value that the server adds", () =>
+    Effect.gen(function* () {
+      const series = gauge("m", 10, 2)
+      for (const [externalLabels, requests] of [
+        [{ n: "1" }, 0],
+        [{ region: "eu" }, 1]
+      ] as const) {
+        const { events, mock } = yield* readAll(incremental("m"), {
+          series,
+          points: 10,
+          config: raw,
+          mock: { externalLabels }
+        })
+        assert.deepStrictEqual(sorted(samplesOf(events)), sorted(stored(series, start, start + 9 * minute)))
+        assert.lengthOf(reads(mock), requests)
+      }
+    })
+  )
+
+  it.effect("asks again in another way for chunks in an unknown encoding", () =>
+    Effect.gen(function* () {
+      const series = gauge("m", 300, 2)
+      for (const [version, forms] of [
+        ["2.42.0", [["chunks"]]],
+        ["3.0.0", [["chunks"], ["samples"]]]
+      ] as const) {
+        const { events, mock } = yield* readAll(incremental("m"), {
+          series,
+          points: 300,
+          config: { ...raw, concurrency: 1 },
+          mock: {
+            version,
+            faults: (request) => {
+              if (!isRead(request) || parseReadRequest(request.body).accepted[0] === 0) return undefined
+              const headers = {
+                "content-type": "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
+              }
+              return { status: 200, headers, body: unknownChunk }
+            }
+          }
+        })
+        assert.strictEqual(failuresOf(events), "")
+        assert.deepStrictEqual(sorted(samplesOf(events)), sorted(stored(series, start, start + 299 * minute)))
+        const asked = mock.requests.filter(isRead).map(({ body }) => parseReadRequest(body).accepted[0])
+        assert.deepStrictEqual(
+          asked.filter((form, i) => form !== asked[i - 1]),
+          forms.map(([form]) => (form === "chunks" ? 1 : 0))
+        )
+      }
     })
   )
 

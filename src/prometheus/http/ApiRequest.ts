@@ -26,6 +26,8 @@ export interface ApiRequest {
   readonly takesForm?: boolean
   /** Sent and received instead of parameters and JSON. */
   readonly binary?: BinaryExchange
+  /** The types of a response that is a success, if it is not JSON. */
+  readonly accepts?: RegExp
   /** What some statuses mean at this endpoint only. */
   readonly statusReasons?: Readonly<Record<number, Reason>>
 }

@@ -86,9 +86,9 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
   const isConfigured = new Set(parameters.map(([name]) => name))
   const forms = new RequestForms()
 
-  const withHeaders = (request: HttpClientRequest.HttpClientRequest, { binary }: ApiRequest) =>
+  const withHeaders = (request: HttpClientRequest.HttpClientRequest, { accepts, binary }: ApiRequest) =>
     HttpClientRequest.setHeaders(request, {
-      accept: "application/json",
+      accept: accepts === undefined ? "application/json" : "text/plain",
       "accept-encoding": settings.compression === "gzip" ? "gzip" : "identity",
       // The result caches of Thanos, Mimir and Cortex hide samples that arrived late.
       "cache-control": "no-store",
@@ -272,8 +272,9 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
       return Result.fail(yield* refusalOf(received, request))
     }
     const contentType = contentTypeOf(received)
-    if (request.binary !== undefined) {
-      return request.binary.accepts.test(contentType)
+    const accepts = request.accepts ?? request.binary?.accepts
+    if (accepts !== undefined) {
+      return accepts.test(contentType)
         ? Result.succeed(received)
         : Result.fail(yield* refusalOf(received, request))
     }

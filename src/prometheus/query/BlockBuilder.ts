@@ -1,6 +1,6 @@
 /** Cuts the samples of a response into blocks, series by series. */
 import { Arena, type ArenaBlock } from "../../samples/Arena.ts"
-import type { SampleBlock, Series } from "../../samples/Sample.ts"
+import type { SampleBlock, Series, TextBlock } from "../../samples/Sample.ts"
 import { DecodedSeries } from "../../samples/Series.ts"
 import { type ScanEnd, sampleScanner } from "./SampleScanner.ts"
 
@@ -63,7 +63,7 @@ export class BlockBuilder {
     const { arena, blockStart, next } = this
     if (blockStart === next) return
     arena.hold()
-    const block: ArenaBlock = {
+    const block: ArenaBlock<TextBlock> = {
       _tag: "TextBlock",
       series: this.series,
       length: next - blockStart,

@@ -33,7 +33,7 @@ export class ChunkedDecoder {
   finish(): ReadonlyArray<SampleBlock> {
     return this.attempt(() => {
       this.frames.finish()
-      this.merger.finish()
+      this.merger.end()
     })
   }
 

@@ -15,11 +15,16 @@ const CHECKSUM_BYTES = 4
 /** How much of what is left at the end is kept for a message. */
 const MAX_SHOWN_BYTES = 200
 
+/** Buffers of responses that have ended, for the next ones. Servers aim at frames of a megabyte. */
+const spare: Array<Uint8Array<ArrayBuffer>> = []
+const MAX_SPARE = 4
+const MAX_SPARE_BYTES = 4_000_000
+
 /** Finds the frames of one response. */
 export class FrameReader {
   private readonly maxBytes: number
   /** The part of a frame that has arrived: `held[0 … length)`. It grows only as bytes arrive. */
-  private held = new Uint8Array(0)
+  private held = spare.pop() ?? new Uint8Array(0)
   private length = 0
   /** The number of bytes before the first byte of the current frame. */
   private offset = 0
@@ -56,7 +61,10 @@ export class FrameReader {
 
   /** To be called at the end of the body. Throws if a frame is incomplete: a server's error may follow the last frame as text. */
   finish(): void {
-    if (this.length === 0) return
+    if (this.length === 0) {
+      this.release()
+      return
+    }
     const shown = Buffer.from(this.held.subarray(0, Math.min(this.length, MAX_SHOWN_BYTES))).toString(
       "latin1"
     )
@@ -66,6 +74,13 @@ export class FrameReader {
         ? `it ends with the text "${excerptLine(shown)}" instead of a frame`
         : `it is cut short within the frame at byte ${this.offset}`
     )
+  }
+
+  /** Another response may use the buffer. */
+  private release(): void {
+    const { held } = this
+    this.held = new Uint8Array(0)
+    if (held.length > 0 && held.length <= MAX_SPARE_BYTES && spare.length < MAX_SPARE) spare.push(held)
   }
 
   private hold(bytes: Uint8Array, from: number, to: number): void {

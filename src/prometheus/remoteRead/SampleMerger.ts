@@ -2,10 +2,11 @@
  * Turns the chunks of a series into blocks. Chunks come in the order of their first samples and may overlap. Samples outside the
  * range are left out, and stale markers unless they are asked for. Of samples with the same time, the first is kept.
  */
+import type { ArenaBlock } from "../../samples/Arena.ts"
 import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
 import type { TimeRange } from "../RangeQuery.ts"
 import { HIGH, isStale } from "./BitReader.ts"
-import { FloatColumns, type FloatTarget } from "./FloatColumns.ts"
+import { COLUMN_SAMPLES, FloatColumns, type FloatTarget } from "./FloatColumns.ts"
 import type { OnHistogram } from "./histogramChunk.ts"
 import { oversized } from "./RemoteReadError.ts"
 import { lateTime } from "./sampleTimes.ts"
@@ -13,7 +14,6 @@ import { staleHistogram } from "./staleMarkers.ts"
 
 /** A block is complete with this many samples. The columns of float blocks have at least twice as many. */
 const BLOCK_SAMPLES = 4096
-const COLUMN_SAMPLES = 8192
 
 /** A block of histograms is complete with this many buckets too. */
 const BLOCK_BUCKETS = 20_000
@@ -72,9 +72,17 @@ export class SampleMerger {
     this.emitted = Number.NEGATIVE_INFINITY
   }
 
-  /** To be called after the last chunk. */
+  /** To be called after the last chunk of a series. */
   finish(): void {
     this.emitBefore(Number.POSITIVE_INFINITY)
+  }
+
+  /** To be called at the end of the response. */
+  end(): void {
+    this.finish()
+    this.columns.retire()
+    this.columns = new FloatColumns(0)
+    this.next = 0
   }
 
   /** The blocks that are complete, each once. */
@@ -166,7 +174,7 @@ export class SampleMerger {
     const kept = isOpen ? last.to - last.latest : 0
     // A response with few samples needs few bytes.
     const usual = Math.min(COLUMN_SAMPLES, Math.max(256, 2 * columns.capacity))
-    this.columns = new FloatColumns(Math.max(usual, kept + samples))
+    this.columns = FloatColumns.of(Math.max(usual, kept + samples))
     this.next = kept
     if (isOpen) {
       this.emitFloats(last, last.from, last.latest)
@@ -176,6 +184,7 @@ export class SampleMerger {
       last.latest = 0
       last.to = kept
     }
+    columns.retire()
     return kept
   }
 
@@ -183,6 +192,9 @@ export class SampleMerger {
   private keep({ times, words }: FloatColumns, start: number, end: number): number {
     const { keepStaleMarkers } = this
     const { endMillis, startMillis } = this.range
+    // Usually everything is kept.
+    const isInside = times[start]! >= startMillis && times[end - 1]! <= endMillis
+    if (isInside && (keepStaleMarkers || !hasStale(words, start, end))) return end
     let kept = start
     for (let i = start; i < end; i++) {
       const time = times[i]!
@@ -241,12 +253,14 @@ export class SampleMerger {
   private emitFloats({ columns }: FloatRun, from: number, to: number): void {
     if (from === to) return
     this.emitted = columns.times[to - 1]!
-    const block: NumberBlock = {
+    columns.hold()
+    const block: ArenaBlock<NumberBlock> = {
       _tag: "NumberBlock",
       series: this.series!,
       length: to - from,
       times: columns.times.subarray(from, to),
-      values: columns.values.subarray(from, to)
+      values: columns.values.subarray(from, to),
+      arena: columns
     }
     this.blocks.push(block)
   }
@@ -263,6 +277,13 @@ export class SampleMerger {
     }
     this.blocks.push(block)
   }
+}
+
+const hasStale = (words: Uint32Array, start: number, end: number): boolean => {
+  for (let i = start; i < end; i++) {
+    if (isStale(words[2 * i + HIGH]!, words[2 * i + 1 - HIGH]!)) return true
+  }
+  return false
 }
 
 const lastTime = (run: Run): number =>

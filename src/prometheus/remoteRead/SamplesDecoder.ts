@@ -39,7 +39,7 @@ export class SamplesDecoder {
     const compressed = Buffer.concat(this.chunks, this.bytes)
     this.chunks = []
     this.readResponse(new ProtobufReader(snappyDecompress(compressed, MAX_DECOMPRESSED_BYTES)))
-    this.merger.finish()
+    this.merger.end()
     return this.merger.take()
   }
 

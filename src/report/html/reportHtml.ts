@@ -98,7 +98,7 @@ const modes: Readonly<Record<RunSummary["mode"], string>> = {
 const sentence = ({ destination, mode, startedAt, stepSeconds }: RunSummary): string =>
   `Read into ${destination} on ${timeText(startedAt)}, ${stepSeconds === undefined ? "all stored samples" : `a data point every ${stepText(stepSeconds)}`} (${modes[mode]}).`
 
-const facts = ({ bytes, rows, seconds, streams }: RunSummary, failed: number): string => {
+const facts = ({ bytes, cost, rows, seconds, streams }: RunSummary, failed: number): string => {
   const series = streams.reduce((total, stream) => total + stream.series, 0)
   const retries = streams.reduce((total, stream) => total + stream.retries, 0)
   const entries: ReadonlyArray<readonly [string, string]> = [
@@ -111,6 +111,11 @@ const facts = ({ bytes, rows, seconds, streams }: RunSummary, failed: number): s
     ["Duration", durationText(seconds)],
     ["Rows per second", seconds > 0 ? rounded(rows / seconds) : "–"],
     ["Size now", byteText(bytes)],
+    ["Requests", grouped(cost.requests)],
+    ["Received", byteText(cost.bytes)],
+    ...(cost.serverCpuSeconds === undefined
+      ? []
+      : [["CPU of the server meanwhile", durationText(cost.serverCpuSeconds)] as const]),
     ...(retries === 0 ? [] : [["Retries", `${grouped(retries)} ×`] as const])
   ]
   return `<dl class="facts">${entries
