@@ -15,9 +15,6 @@ import { rawBounds } from "./WindowSize.ts"
 
 type Requested = Effect.Effect<Response, PrometheusError, Scope.Scope>
 
-/** How samples are asked for: by remote read, as chunks or in one message, or by queries. */
-type Way = "chunks" | "samples" | "query"
-
 const UNKNOWN_LABELS =
   "The server does not show its external labels, which it may add to the series of remote reads."
 
@@ -28,30 +25,29 @@ const OWN_LABELS =
 export const makeStoredSamples = Effect.gen(function* () {
   const client = yield* PrometheusClient
   const { droppable } = makeLabelCheck(client)
-  let way: Way = "chunks"
+  let hasRemoteRead = true
 
-  /** From now on, samples are asked for in another way. */
-  const change = (next: Way, why: string) =>
+  /** From now on, samples of all streams are asked for by queries. */
+  const useQueries = (why: string) =>
     Effect.suspend(() => {
-      if (way === next) return Effect.void
-      way = next
-      const how = next === "query" ? "by queries, which is more work for the server" : "in its other form"
-      return Effect.logInfo(`Stored samples are read ${how}. ${why}`)
+      if (!hasRemoteRead) return Effect.void
+      hasRemoteRead = false
+      return Effect.logInfo(
+        `Stored samples are read by queries, which is more work for the server than remote read. ${why}`
+      )
     })
 
-  /** Version 2 leaves native histograms out of the other form. Queries have them on all servers. */
-  const withoutChunks = Effect.map(
-    client.backend,
-    ({ kind }): Way => (kind === "prometheus3" ? "samples" : "query")
-  )
-
-  /** Fails so that the request is repeated, in another way. The samples that arrived before are not emitted twice. */
-  const inOtherForm = (error: PrometheusError) =>
+  /**
+   * If a chunk has an unknown encoding, fails so that the request is repeated, now as a query. What arrived before is not emitted
+   * twice. A remote read could also return samples instead of chunks, but without the sign of a zero, and in version 2 without
+   * native histograms. It is as much work for the server.
+   */
+  const repeated = (error: PrometheusError) =>
     error.reason === "UnknownEncoding"
-      ? Effect.gen(function* () {
-          yield* change(way === "chunks" ? yield* withoutChunks : "query", error.summary)
-          return yield* new PrometheusError({ reason: "BrokenResponse", summary: error.summary })
-        })
+      ? Effect.andThen(
+          useQueries(error.summary),
+          Effect.fail(new PrometheusError({ reason: "BrokenResponse", summary: error.summary }))
+        )
       : Effect.fail(error)
 
   return (): Reading => {
@@ -64,17 +60,16 @@ export const makeStoredSamples = Effect.gen(function* () {
       Effect.gen(function* () {
         const externalLabels = yield* droppable(matchers, range)
         if (externalLabels === undefined) {
-          if ((yield* client.externalLabels) === undefined) yield* change("query", UNKNOWN_LABELS)
+          if ((yield* client.externalLabels) === undefined) yield* useQueries(UNKNOWN_LABELS)
           else yield* Effect.logDebug(OWN_LABELS)
           return yield* query(range, matchers)
         }
-        const accepted = [way === "samples" ? "samples" : "chunks"] as const
-        const response = yield* client.remoteRead({ ...range, matchers, externalLabels, series, accepted })
-        return Stream.catch(response, (error) => Stream.fromEffect(inOtherForm(error)))
+        const response = yield* client.remoteRead({ ...range, matchers, externalLabels, series })
+        return Stream.catch(response, (error) => Stream.fromEffect(repeated(error)))
       }).pipe(
         Effect.catchIf(
           ({ reason }) => reason === "NoRemoteRead",
-          ({ summary }) => Effect.andThen(change("query", summary), query(range, matchers))
+          ({ summary }) => Effect.andThen(useQueries(summary), query(range, matchers))
         )
       )
 
@@ -83,10 +78,7 @@ export const makeStoredSamples = Effect.gen(function* () {
       expect: (range) => range,
       request: ({ firstMillis, lastMillis }, matchers) =>
         Effect.suspend(() =>
-          (way === "query" ? query : remoteRead)(
-            { startMillis: firstMillis, endMillis: lastMillis },
-            matchers
-          )
+          (hasRemoteRead ? remoteRead : query)({ startMillis: firstMillis, endMillis: lastMillis }, matchers)
         ),
       // A window has all of its samples, so none is found where it is refused.
       closeTo: () => Effect.succeed([]),
