@@ -1,6 +1,6 @@
 /**
- * Stored samples, each with its own time: read as the server's chunks by remote read, or where that is not possible, by instant
- * queries. Both give the same samples.
+ * Stored samples, each with its own time: read as the server's chunks by remote read, or where that is not possible or not
+ * exact, by instant queries. Both give the same samples.
  */
 import { Effect, type Scope, Stream } from "effect"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -18,6 +18,9 @@ type Requested = Effect.Effect<Response, PrometheusError, Scope.Scope>
 const UNKNOWN_LABELS =
   "The server does not show its external labels, which it may add to the series of remote reads."
 
+const READS_FROM_OTHERS =
+  "The server also reads from other servers, and a remote read does not report when one of them is unavailable."
+
 const OWN_LABELS =
   "Read by queries: series may have external labels of the server as their own, which a remote read does not show."
 
@@ -25,51 +28,67 @@ const OWN_LABELS =
 export const makeStoredSamples = Effect.gen(function* () {
   const client = yield* PrometheusClient
   const { droppable } = makeLabelCheck(client)
-  let hasRemoteRead = true
+  /** Whether a remote read has had a response. Later refusals concern one stream only. */
+  let isOffered = false
+  /** Whether all streams are read by queries. */
+  let isRefused = false
 
-  /** From now on, samples of all streams are asked for by queries. */
-  const useQueries = (why: string) =>
+  const refuse = (why: string) =>
     Effect.suspend(() => {
-      if (!hasRemoteRead) return Effect.void
-      hasRemoteRead = false
-      return Effect.logInfo(
-        `Stored samples are read by queries, which is more work for the server than remote read. ${why}`
-      )
+      if (isRefused) return Effect.void
+      isRefused = true
+      return Effect.logInfo(`Stored samples are read by queries, which is more work for the server. ${why}`)
     })
 
+  /** Why remote reads of this server may lack samples, or have other labels. */
+  const doubt = Effect.gen(function* () {
+    if ((yield* client.externalLabels) === undefined) return UNKNOWN_LABELS
+    return (yield* client.configuration)?.readsFromOthers === true ? READS_FROM_OTHERS : undefined
+  })
+
   /**
-   * If a chunk has an unknown encoding, fails so that the request is repeated, now as a query. What arrived before is not emitted
-   * twice. A remote read could also return samples instead of chunks, but without the sign of a zero, and in version 2 without
-   * native histograms. It is as much work for the server.
+   * Fails so that the request is repeated, by a query. The samples that arrived before are not emitted twice. A remote read could
+   * also return samples instead of chunks, but without the sign of a zero, and in version 2 without native histograms.
    */
-  const repeated = (error: PrometheusError) =>
+  const byQueries = (error: PrometheusError) =>
     error.reason === "UnknownEncoding"
       ? Effect.andThen(
-          useQueries(error.summary),
-          Effect.fail(new PrometheusError({ reason: "BrokenResponse", summary: error.summary }))
+          refuse(error.summary),
+          new PrometheusError({ reason: "BrokenResponse", summary: error.summary })
         )
       : Effect.fail(error)
 
   return (): Reading => {
     const series = new SeriesCache()
     const queried = new SeriesCache()
+    let usesQueries = false
+
     const query = (range: TimeRange, matchers: ReadonlyArray<Matcher>): Requested =>
       client.instantRange({ ...range, matchers, series: queried })
 
     const remoteRead = (range: TimeRange, matchers: ReadonlyArray<Matcher>): Requested =>
       Effect.gen(function* () {
+        const why = yield* doubt
+        if (why !== undefined) {
+          yield* refuse(why)
+          return yield* query(range, matchers)
+        }
         const externalLabels = yield* droppable(matchers, range)
         if (externalLabels === undefined) {
-          if ((yield* client.externalLabels) === undefined) yield* useQueries(UNKNOWN_LABELS)
-          else yield* Effect.logDebug(OWN_LABELS)
+          yield* Effect.logDebug(OWN_LABELS)
           return yield* query(range, matchers)
         }
         const response = yield* client.remoteRead({ ...range, matchers, externalLabels, series })
-        return Stream.catch(response, (error) => Stream.fromEffect(repeated(error)))
+        isOffered = true
+        return Stream.catch(response, (error) => Stream.fromEffect(byQueries(error)))
       }).pipe(
         Effect.catchIf(
           ({ reason }) => reason === "NoRemoteRead",
-          ({ summary }) => Effect.andThen(useQueries(summary), query(range, matchers))
+          ({ summary }) => {
+            usesQueries = true
+            const said = isOffered ? Effect.logInfo(`${summary} Reading it by queries.`) : refuse(summary)
+            return Effect.andThen(said, query(range, matchers))
+          }
         )
       )
 
@@ -78,7 +97,10 @@ export const makeStoredSamples = Effect.gen(function* () {
       expect: (range) => range,
       request: ({ firstMillis, lastMillis }, matchers) =>
         Effect.suspend(() =>
-          (hasRemoteRead ? remoteRead : query)({ startMillis: firstMillis, endMillis: lastMillis }, matchers)
+          (usesQueries || isRefused ? query : remoteRead)(
+            { startMillis: firstMillis, endMillis: lastMillis },
+            matchers
+          )
         ),
       // A window has all of its samples, so none is found where it is refused.
       closeTo: () => Effect.succeed([]),
