@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { HIGH } from "../../../src/prometheus/remoteRead/BitReader.ts"
 import { HistogramLayout } from "../../../src/prometheus/remoteRead/HistogramLayout.ts"
 import { SampleMerger } from "../../../src/prometheus/remoteRead/SampleMerger.ts"
+import { isStaleAt, staleHistogram, wordsOf } from "../../../src/prometheus/remoteRead/staleMarkers.ts"
 import { recycle } from "../../../src/samples/Arena.ts"
-import type { NumberBlock, SampleBlock } from "../../../src/samples/Sample.ts"
+import type { HistogramBlock, NumberBlock, SampleBlock } from "../../../src/samples/Sample.ts"
 import { DecodedSeries } from "../../../src/samples/Series.ts"
 import { type Choices, choices } from "../../choices.ts"
 import { runs } from "../../support/runs.ts"
@@ -104,5 +105,34 @@ describe("SampleMerger", () => {
     merger.finish()
     take()
     assert.strictEqual(emitted, 12_000)
+  })
+
+  it("keeps stale markers only if they are asked for", () => {
+    const take = (keepStaleMarkers: boolean) => {
+      const merger = new SampleMerger({ startMillis: 0, endMillis: 1000 }, keepStaleMarkers)
+      merger.begin(new DecodedSeries())
+      merger.addFloats((room) => {
+        const { columns, start } = room(2)
+        columns.set(start, 1, 0x7ff00000, 2)
+        columns.set(start + 1, 2, 0x7ff80000, 0)
+        return 2
+      })
+      merger.addHistograms((onHistogram) => {
+        onHistogram(3, layout, undefined)
+        onHistogram(4, layout, empty)
+      })
+      merger.finish()
+      return merger.take()
+    }
+    const [floats, histograms] = take(true)
+    assert.deepStrictEqual([...floats!.times], [1, 2])
+    const words = wordsOf(floats as NumberBlock)
+    assert.deepStrictEqual([isStaleAt(words, 0), isStaleAt(words, 1)], [true, false])
+    assert.deepStrictEqual([...histograms!.times], [3, 4])
+    assert.strictEqual((histograms as HistogramBlock).histograms[0], staleHistogram)
+    assert.deepStrictEqual(
+      take(false).map(({ times }) => [...times]),
+      [[2], [4]]
+    )
   })
 })
