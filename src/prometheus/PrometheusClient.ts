@@ -14,7 +14,7 @@ import type { Backend } from "./Backend.ts"
 import { detect, EvidenceLog, type Observed } from "./backend/EvidenceLog.ts"
 import { identify } from "./backend/identify.ts"
 import { profiles } from "./backend/profiles.ts"
-import { judgeCompleteness } from "./completeness.ts"
+import { judgeCompleteness, responseSigns } from "./completeness.ts"
 import type { ApiRequest } from "./http/ApiRequest.ts"
 import { type Body, bodyText } from "./http/body.ts"
 import { layerNode, TokenClient } from "./http/nodeClients.ts"
@@ -448,6 +448,14 @@ const make = (
       const span = yield* Effect.makeSpanScoped("PrometheusClient.remoteRead", spanOf(request))
       const samples = yield* storedSamples.expect(query, query.endMillis - query.startMillis + 1)
       const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
+      // The messages of the body have no room for warnings.
+      const { headers, status } = body.response
+      yield* judge(
+        judgeCompleteness(
+          { warnings: [], signs: responseSigns(status, headers), isEmpty: false },
+          { address: body.address, mask, partialData }
+        )
+      )
       const blocks = readBlocks(body, {
         range: query,
         series: query.series,
