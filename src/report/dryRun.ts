@@ -84,7 +84,7 @@ export const dryRunText = (
     ...(remoteRead === undefined || all.samples === 0
       ? []
       : [
-          `From stored samples, which the server offers by remote read, these would be about ${pluralize(remoteRead.samples, "sample")} in ${byteText(remoteRead.bytes)}.`
+          `By remote read, which it would ${remoteRead.isLikely ? "probably" : "not"} take, the server would send about ${pluralize(remoteRead.samples, "stored sample")} in ${byteText(remoteRead.bytes)}.`
         ]),
     ...(parts === undefined || parts.length === 0 ? [] : [partsText(parts)]),
     "Nothing was read or written."
@@ -145,8 +145,8 @@ export const DryRunDocument = Schema.Struct({
   ),
   remote_read: Schema.optionalKey(
     described(
-      Schema.Struct({ estimated_samples: Count, estimated_bytes: Count }),
-      "The stored samples from which the points can be computed, if the server offers them by remote read."
+      Schema.Struct({ estimated_samples: Count, estimated_bytes: Count, is_likely: Schema.Boolean }),
+      "The stored samples from which the points can be computed, if the server offers them by remote read and `api` is not query_range; and whether a run would probably take that."
     )
   ),
   parts: Schema.optionalKey(
@@ -192,7 +192,13 @@ export const dryRunJson = ({
       })),
       ...(remoteRead === undefined
         ? {}
-        : { remote_read: { estimated_samples: remoteRead.samples, estimated_bytes: remoteRead.bytes } }),
+        : {
+            remote_read: {
+              estimated_samples: remoteRead.samples,
+              estimated_bytes: remoteRead.bytes,
+              is_likely: remoteRead.isLikely
+            }
+          }),
       ...(parts === undefined
         ? {}
         : {

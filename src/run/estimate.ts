@@ -2,7 +2,9 @@
 import { Effect, Record } from "effect"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
+import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { type BeginningHints, firstPoint } from "../sync/beginning.ts"
+import { MIN_SAMPLES, maxStoredPerPoint } from "../sync/gridApi.ts"
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
@@ -51,10 +53,15 @@ export interface DryRun {
   /** The times of the first and the last grid point, in milliseconds; undefined if there is none. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
-  /** What the points would be computed from if they were read by remote read. Undefined if the server does not offer that. */
-  readonly remoteRead?: Pick<ReadEstimate, "samples" | "bytes">
+  /** What the points would be computed from by remote read. Undefined if the server does not offer that, or it is not configured. */
+  readonly remoteRead?: RemoteReadEstimate
   /** The parts that several processes can read, if the destination supports them. */
   readonly parts?: ReadonlyArray<DryRunPart>
+}
+
+export interface RemoteReadEstimate extends Pick<ReadEstimate, "samples" | "bytes"> {
+  /** Whether a run would probably take it. */
+  readonly isLikely: boolean
 }
 
 export interface DryRunPart {
@@ -151,8 +158,12 @@ interface EstimatedStream {
 }
 
 /** What remote read would send for the points of metrics and groups: all series are taken to be as dense as the smallest metric. */
-const estimateRemoteRead = Effect.fnUntraced(function* (found: ReadonlyArray<EstimatedStream>) {
+const estimateRemoteRead = Effect.fnUntraced(function* (
+  found: ReadonlyArray<EstimatedStream>
+): Effect.fn.Return<Pick<DryRun, "remoteRead">, never, ConnectorConfig | PrometheusClient> {
   const settings = yield* ConnectorConfig
+  const { api, compression } = settings
+  if (api === "query_range") return {}
   const onGrid = found.filter(({ stream }) => {
     const tag = definitionOf(settings, stream.name)._tag
     return stream.samples > 0 && stream.isRaw !== true && (tag === "Metric" || tag === "Group")
@@ -168,7 +179,15 @@ const estimateRemoteRead = Effect.fnUntraced(function* (found: ReadonlyArray<Est
     (sum, { ranges, stream }) => sum + stream.samples * (ranges[0]?.range.stepMillis ?? 0) * density,
     0
   )
-  return { remoteRead: { samples: Math.round(samples), bytes: Math.round(samples * STORED_SAMPLE_BYTES) } }
+  const points = onGrid.reduce((sum, { stream }) => sum + stream.samples, 0)
+  return {
+    remoteRead: {
+      samples: Math.round(samples),
+      bytes: Math.round(samples * STORED_SAMPLE_BYTES),
+      isLikely:
+        api === "remote_read" || (points >= MIN_SAMPLES && samples <= maxStoredPerPoint(compression) * points)
+    }
+  }
 })
 
 /** The first and the last point, from the start of the stream that has to catch up most. */

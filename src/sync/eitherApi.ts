@@ -4,6 +4,7 @@
  */
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { serverTimeout } from "../prometheus/load/serverTimeout.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { storedRange } from "../prometheus/remoteRead/GridEvaluator.ts"
@@ -182,7 +183,7 @@ const requestEither = ({
           ? Effect.logDebug(`${name}: a trial of remote read failed. ${error.summary}`)
           : refuse(`remote read fails: ${error.summary}`)
       }),
-      Effect.timeoutOption(TRIAL_LIMIT),
+      serverTimeout(TRIAL_LIMIT, () => Effect.void),
       Effect.ensuring(Effect.sync(() => choice.endTrial()))
     )
   }

@@ -1,4 +1,5 @@
 /** Stored samples of real servers, by `read` and by `run` into DuckDB: exactly those that promtool finds in the same files. */
+import { readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -244,7 +245,37 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
       }
       const last = yield* child.run(args)
       assert.strictEqual(last.code, 0, last.stderr)
-      assert.deepStrictEqual(sorted(yield* rows(path, ["raw_many"])), sorted(yield* dumped(server, release)))
+      const expected = sorted(yield* dumped(server, release))
+      assert.deepStrictEqual(sorted(yield* rows(path, ["raw_many"])), expected)
+
+      // Two processes share the work, in parts of a day.
+      const folder = files.path("parts")
+      const ends = ["--end", iso(start + 3 * 86_400_000)]
+      const [one, other] = yield* Effect.all(
+        [0, 1].map((part) =>
+          child.run([
+            ...["run", "--url", server.baseUrl, "--start", iso(start), ...ends, "--sampling", "raw"],
+            ...["--to", `parquet:${folder}`, "--part", `${part}/2`, "--part-length", "1d"]
+          ])
+        ),
+        { concurrency: 2 }
+      )
+      assert.deepStrictEqual([one!.code, other!.code], [0, 0], `${one!.stderr}${other!.stderr}`)
+      const found = yield* Effect.promise(() =>
+        queryDatabase(
+          ":memory:",
+          `SELECT series_id || ' ' || epoch_ms(time) AS key, value FROM read_parquet('${folder}/raw_many/*/*.parquet')`
+        )
+      )
+      assert.deepStrictEqual(
+        found
+          .map(({ key, value }) => [key, value])
+          .toSorted(([a], [b]) => ((a as string) < (b as string) ? -1 : 1)),
+        expected as unknown
+      )
+      const { state } = JSON.parse(readFileSync(`${folder}/_state/raw_many.json`, "utf8"))
+      assert.deepInclude(state, { sampling: "raw", time: iso(start + 3 * 86_400_000) })
+      assert.deepStrictEqual(state.read, [[iso(start), iso(start + 3 * 86_400_000)]])
     })
   )
 

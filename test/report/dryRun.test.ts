@@ -45,15 +45,16 @@ Nothing was read or written.`
   })
 
   it("says what remote read would send, if the server offers it", () => {
-    const remoteRead = { samples: 633_600, bytes: 3_168_000 }
+    const remoteRead = { samples: 633_600, bytes: 2_534_400, isLikely: true }
     const text = dryRunText({ ...run, remoteRead }, { columns: Infinity, paint: plain })
     assert.include(
       text.split("\n"),
-      "From stored samples, which the server offers by remote read, these would be about 633,600 samples in 3.17 MB."
+      "By remote read, which it would probably take, the server would send about 633,600 stored samples in 2.53 MB."
     )
     assert.deepStrictEqual(JSON.parse(dryRunJson({ ...run, remoteRead })).remote_read, {
       estimated_samples: 633_600,
-      estimated_bytes: 3_168_000
+      estimated_bytes: 2_534_400,
+      is_likely: true
     })
     assert.isUndefined(JSON.parse(dryRunJson(run)).remote_read)
   })
