@@ -70,7 +70,8 @@ const flagsOf = async ({ baseUrl, folder, postgres }: World, { dataset }: Load) 
       base_url: baseUrl,
       start_date: isoTime(START),
       end_date: isoTime(lastTime(dataset)),
-      step: dataset.stepSeconds
+      step: dataset.stepSeconds,
+      api: "query_range"
     })
   )
   return {

@@ -59,6 +59,7 @@ const commandsOf = (folder: string, { baseUrl }: Pick<Server, "baseUrl">, datase
         start_date: isoTime(START),
         end_date: isoTime(lastTime(dataset)),
         step: dataset.stepSeconds,
+        api: "query_range",
         label_columns: false,
         groups
       })

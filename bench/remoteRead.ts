@@ -133,7 +133,7 @@ const measureAll = async (
     prepareConnector(mkdtempSync(join(folder, "files-")), dataset, server.baseUrl, { ...options })
   const json = await prepare({ api: "query_range" })
   const points = await prepare({ api: "remote_read" })
-  const raw = await prepare({ sampling: "raw" })
+  const raw = await prepare({ api: "auto", sampling: "raw" })
   const curl = curlCommand(server.baseUrl, dataset)
   const curlRead = await curlReadCommand(folder, server.baseUrl, dataset)
   const dump: Command = {

@@ -65,6 +65,8 @@ export interface Settings extends StreamSettings {
   readonly excludedLabels: ReadonlySet<string>
   readonly lookbackMillis: number
   readonly settleDelayMillis: number
+  /** How the samples of a grid are requested. */
+  readonly api: Config["api"]
   readonly concurrency: number
   /** The load budget. Undefined: no limit. */
   readonly maxRequestsPerSecond: number | undefined
@@ -175,6 +177,7 @@ const toSettings = (
   excludedLabels: new Set(config.exclude_labels),
   lookbackMillis: config.lookback_window * 1000,
   settleDelayMillis: config.settle_delay * 1000,
+  api: config.api,
   concurrency: config.concurrency,
   maxRequestsPerSecond: config.max_requests_per_second,
   maxSamplesPerSecond: config.max_samples_per_second,

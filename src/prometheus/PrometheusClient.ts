@@ -14,7 +14,7 @@ import type { Backend } from "./Backend.ts"
 import { detect, EvidenceLog, type Observed } from "./backend/EvidenceLog.ts"
 import { identify } from "./backend/identify.ts"
 import { profiles } from "./backend/profiles.ts"
-import { judgeCompleteness } from "./completeness.ts"
+import { judgeCompleteness, responseSigns } from "./completeness.ts"
 import type { ApiRequest } from "./http/ApiRequest.ts"
 import { type Body, bodyText } from "./http/body.ts"
 import { layerNode, TokenClient } from "./http/nodeClients.ts"
@@ -36,6 +36,7 @@ import { makeSentinels } from "./remoteRead/sentinel.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
+import { type ServerConfiguration, serverConfiguration } from "./serverConfiguration.ts"
 import { cpuBounds, cpuRequest, parseServerCpu, type ServerCpu, showsCpu } from "./serverCpu.ts"
 import { exemplars, snapshots } from "./tables/endpoints.ts"
 import type { SnapshotName } from "./tables/schemas.ts"
@@ -57,8 +58,8 @@ export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods retry except `backend`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange`, `remoteRead` and `instantRange`,
- * because only their caller knows how much of the response it has used.
+ * All methods retry except `backend`, `configuration`, `externalLabels` and `metadata`, which nothing depends on, and `queryRange`,
+ * `remoteRead` and `instantRange`, because only their caller knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -69,6 +70,8 @@ export class PrometheusClient extends Context.Service<
     readonly now: Effect.Effect<number, PrometheusError>
     /** What kind of server it is. Asked once, without holding up a read: an unknown server is read too. */
     readonly backend: Effect.Effect<Backend>
+    /** Parts of the server's own configuration, asked once; undefined if it does not show it. */
+    readonly configuration: Effect.Effect<ServerConfiguration | undefined>
     /**
      * Why samples may be missing although responses do not say so, as a sentence: a source of the server is away. Only some
      * backends report this.
@@ -302,15 +305,17 @@ const make = (
     () => identify(evidence.known)
   )
 
-  const externalLabels = once(
-    Effect.flatMap(backend, ({ kind }) =>
-      profiles[kind].hasExternalLabels === false
-        ? Effect.succeed<ExternalLabels | undefined>(new Map())
-        : Effect.match(tryOnce("externalLabels", Api.externalLabels), {
-            onSuccess: ({ value }) => value,
-            onFailure: () => undefined
-          })
+  const configuration = once(
+    Effect.orElseSucceed(
+      Effect.map(tryOnce("configuration", serverConfiguration), ({ value }) => value),
+      () => undefined
     )
+  )
+
+  const externalLabels = Effect.flatMap(backend, ({ kind }) =>
+    profiles[kind].hasExternalLabels === false
+      ? Effect.succeed<ExternalLabels | undefined>(new Map())
+      : Effect.map(configuration, (known) => known?.externalLabels)
   )
 
   const sentinels = makeSentinels({
@@ -367,6 +372,7 @@ const make = (
     clock,
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
     backend,
+    configuration,
     missingSource,
     metricNames: (range, matchers, selector = configured) =>
       Effect.flatMap(exactness, (exactness) =>
@@ -453,6 +459,14 @@ const make = (
       const body = yield* send(request, samples).pipe(
         Effect.withParentSpan(span, { captureStackTrace: false }),
         Effect.tapError(sentinels.onFailure)
+      )
+      // The messages of the body have no room for warnings.
+      const { headers, status } = body.response
+      yield* judge(
+        judgeCompleteness(
+          { warnings: [], signs: responseSigns(status, headers), isEmpty: false },
+          { address: body.address, mask, partialData }
+        )
       )
       const blocks = readBlocks(body, {
         range: query,

@@ -27,7 +27,6 @@ import { isNumber } from "./query/jsonBytes.ts"
 import type { Envelope } from "./query/ResponseDecoder.ts"
 import type { RangeQuery, RemoteReadQuery, StoredQuery, TimeRange } from "./RangeQuery.ts"
 import { fromRefusal } from "./refusal.ts"
-import { type ExternalLabels, parseExternalLabels } from "./remoteRead/externalLabels.ts"
 import { readRequest } from "./remoteRead/readRequest.ts"
 import type { ClockReading } from "./serverClock.ts"
 
@@ -410,14 +409,6 @@ export const flags: Endpoint<Readonly<Record<string, string>>> = endpoint(
     Object.fromEntries(
       Object.entries(data).filter((entry): entry is [string, string] => typeof entry[1] === "string")
     )
-)
-
-/** The external labels of a Prometheus, from its configuration; undefined if they cannot be read from it. */
-export const externalLabels: Endpoint<ExternalLabels | undefined> = endpoint(
-  apiRequest("/api/v1/status/config", {}),
-  { bytes: 64 * MEBIBYTE, depth: 16, containers: 1000 },
-  Schema.Struct({ yaml: Schema.String }),
-  ({ yaml }) => parseExternalLabels(yaml)
 )
 
 /**

@@ -53,7 +53,7 @@ const estimate = (text: string, value: number): string => (value === 0 ? text : 
 
 /** A table of the largest streams, largest first, and the totals of all streams, for a terminal of `columns`. */
 export const dryRunText = (
-  { destination, parts, source, span, stepSeconds, streams }: DryRun,
+  { destination, parts, remoteRead, source, span, stepSeconds, streams }: DryRun,
   { columns, paint }: { readonly columns: number; readonly paint: Paint }
 ): string => {
   const width = Math.max(1, columns - 1)
@@ -81,6 +81,11 @@ export const dryRunText = (
     all.samples === 0
       ? `A run would read nothing new from ${pluralize(streams.length, "stream")} at ${printable(source)}${period}.`
       : `A run would read about ${pluralize(all.samples, "sample")} of ${pluralize(all.series, "series", "series")} in ${pluralize(streams.length, "stream")} at ${printable(source)}${period}: at least ${pluralize(all.windows, "query", "queries")}, about ${byteText(all.bytes)} of responses, into ${printable(destination)}.`,
+    ...(remoteRead === undefined || all.samples === 0
+      ? []
+      : [
+          `By remote read, which it would ${remoteRead.isLikely ? "probably" : "not"} take, the server would send about ${pluralize(remoteRead.samples, "stored sample")} in ${byteText(remoteRead.bytes)}.`
+        ]),
     ...(parts === undefined || parts.length === 0 ? [] : [partsText(parts)]),
     "Nothing was read or written."
   )
@@ -138,6 +143,12 @@ export const DryRunDocument = Schema.Struct({
       ...counts
     })
   ),
+  remote_read: Schema.optionalKey(
+    described(
+      Schema.Struct({ estimated_samples: Count, estimated_bytes: Count, is_likely: Schema.Boolean }),
+      "The stored samples from which the points can be computed, if the server offers them by remote read and `api` is not query_range; and whether a run would probably take that."
+    )
+  ),
   parts: Schema.optionalKey(
     described(
       Schema.Array(PartDocument),
@@ -156,7 +167,15 @@ const countsOf = ({ bytes, samples, series, windows }: ReadEstimate) => ({
 const encode = Schema.encodeSync(DryRunDocument)
 
 /** The document as indented text, with the streams in the order of the run and no line break at the end. */
-export const dryRunJson = ({ destination, parts, source, span, stepSeconds, streams }: DryRun): string =>
+export const dryRunJson = ({
+  destination,
+  parts,
+  remoteRead,
+  source,
+  span,
+  stepSeconds,
+  streams
+}: DryRun): string =>
   printableJson(
     encode({
       version: 1,
@@ -171,6 +190,15 @@ export const dryRunJson = ({ destination, parts, source, span, stepSeconds, stre
         points: stream.isRaw === true ? null : stream.points,
         ...countsOf(stream)
       })),
+      ...(remoteRead === undefined
+        ? {}
+        : {
+            remote_read: {
+              estimated_samples: remoteRead.samples,
+              estimated_bytes: remoteRead.bytes,
+              is_likely: remoteRead.isLikely
+            }
+          }),
       ...(parts === undefined
         ? {}
         : {

@@ -2,7 +2,9 @@
 import { Effect, Record } from "effect"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
+import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { type BeginningHints, firstPoint } from "../sync/beginning.ts"
+import { MIN_SAMPLES, maxStoredPerPoint } from "../sync/gridApi.ts"
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
@@ -20,6 +22,7 @@ import {
 } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { partsOf, proposeLengths } from "./planParts.ts"
+import { remoteDensity } from "./remoteDensity.ts"
 import { probe, withGroupsOnce } from "./seriesCounts.ts"
 
 /** The estimate of one stream, or of a part of it. Only samples and bytes are estimated. */
@@ -50,8 +53,15 @@ export interface DryRun {
   /** The times of the first and the last grid point, in milliseconds; undefined if there is none. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
+  /** What the points would be computed from by remote read. Undefined if the server does not offer that, or it is not configured. */
+  readonly remoteRead?: RemoteReadEstimate
   /** The parts that several processes can read, if the destination supports them. */
   readonly parts?: ReadonlyArray<DryRunPart>
+}
+
+export interface RemoteReadEstimate extends Pick<ReadEstimate, "samples" | "bytes"> {
+  /** Whether a run would probably take it. */
+  readonly isLikely: boolean
 }
 
 export interface DryRunPart {
@@ -127,7 +137,8 @@ export const estimate = Effect.fnUntraced(function* (
     destination,
     stepSeconds: generalStepOf(settings),
     span: spanOf(plans.filter(({ stream }) => !isTable(stream))),
-    streams: found.map(({ stream }) => stream)
+    streams: found.map(({ stream }) => stream),
+    ...(yield* estimateRemoteRead(found))
   }
   if (toEstimate === undefined) return dryRun
   return {
@@ -137,6 +148,45 @@ export const estimate = Effect.fnUntraced(function* (
       new Map(found.map(({ ranges, stream }) => [stream.name, ranges])),
       toEstimate
     )
+  }
+})
+
+/** A stream with the estimates of its ranges. */
+interface EstimatedStream {
+  readonly stream: DryRunStream
+  readonly ranges: ReadonlyArray<EstimatedRange>
+}
+
+/** What remote read would send for the points of metrics and groups: all series are taken to be as dense as the smallest metric. */
+const estimateRemoteRead = Effect.fnUntraced(function* (
+  found: ReadonlyArray<EstimatedStream>
+): Effect.fn.Return<Pick<DryRun, "remoteRead">, never, ConnectorConfig | PrometheusClient> {
+  const settings = yield* ConnectorConfig
+  const { api, compression } = settings
+  if (api === "query_range") return {}
+  const onGrid = found.filter(({ stream }) => {
+    const tag = definitionOf(settings, stream.name)._tag
+    return stream.samples > 0 && stream.isRaw !== true && (tag === "Metric" || tag === "Group")
+  })
+  const [smallest] = onGrid
+    .filter(({ stream }) => definitionOf(settings, stream.name)._tag === "Metric")
+    .toSorted((a, b) => a.stream.series - b.stream.series)
+  const atMillis = largest(smallest?.ranges.flatMap(({ counts }) => [...counts.keys()]) ?? [])
+  if (smallest === undefined || atMillis === 0) return {}
+  const density = yield* remoteDensity(smallest.stream.name, atMillis)
+  if (density === undefined) return {}
+  const samples = onGrid.reduce(
+    (sum, { ranges, stream }) => sum + stream.samples * (ranges[0]?.range.stepMillis ?? 0) * density,
+    0
+  )
+  const points = onGrid.reduce((sum, { stream }) => sum + stream.samples, 0)
+  return {
+    remoteRead: {
+      samples: Math.round(samples),
+      bytes: Math.round(samples * STORED_SAMPLE_BYTES),
+      isLikely:
+        api === "remote_read" || (points >= MIN_SAMPLES && samples <= maxStoredPerPoint(compression) * points)
+    }
   }
 })
 
@@ -175,6 +225,8 @@ const estimateParts = Effect.fnUntraced(function* (
 /** An estimate with the numbers of series that it is from. */
 interface EstimatedRange {
   readonly estimate: ReadEstimate
+  /** What is read. */
+  readonly range: GridRange
   /** The points at which series were counted. */
   readonly probed: GridRange
   /** The numbers of samples for each point of the range, at those probed points that have some. */
@@ -221,6 +273,7 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
 /** A table needs one query. */
 const tableRange = (range: GridRange): EstimatedRange => ({
   estimate: { series: 0, points: 0, windows: 1, samples: 0, bytes: 0 },
+  range,
   probed: range,
   counts: new Map()
 })
@@ -239,6 +292,7 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
       samples,
       bytes: samples * (isRawRange(range) ? STORED_SAMPLE_BYTES : SAMPLE_BYTES)
     },
+    range,
     probed,
     counts: new Map(times.map((time, i) => [time, counts[i]! * samplesPerSeries])),
     /** The first point that was found to have samples. */

@@ -202,13 +202,15 @@ export const probe = Effect.fnUntraced(function* (metric: string, range: GridRan
   return { ...found, probed, samplesPerSeries, perPoint: series * samplesPerSeries }
 })
 
-/** How many samples each series has in a millisecond, from the time at which there are most series. */
+/** How many samples each series has in a millisecond, from a time at which there are most series. */
 const samplesPerMilli = Effect.fnUntraced(function* (metric: string, { counts, times }: Counted) {
   const most = largest(counts)
   if (most === 0) return 0
   const { backend } = yield* PrometheusClient
   const { lookbackMillis } = yield* backend
-  const time = times[counts.indexOf(most)]!
+  // At the first one, the series may have begun just before.
+  const best = times.filter((_, i) => counts[i] === most)
+  const time = best[Math.floor(best.length / 2)]!
   const point = { firstMillis: time, lastMillis: time, stepMillis: 1000 }
   const { counts: samples } = yield* seriesCounts(metric, point, lookbackMillis)
   return (samples[0] ?? 0) / most / lookbackMillis

@@ -21,7 +21,7 @@ import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
 import { definitionOf } from "./StreamDefinition.ts"
 import * as sources from "./sources.ts"
-import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
+import { type GridRange, isRawRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { type WindowEvent, windowEvents } from "./Window.ts"
 import { LimitsByBounds, searchedPoints } from "./WindowSize.ts"
 import { requestAhead, type WindowContext } from "./windowRequests.ts"
@@ -207,7 +207,9 @@ const readStream = (
         )
       )
     ),
-    Stream.withSpan("Read.stream", { attributes: { stream, mode, points } }),
+    Stream.withSpan("Read.stream", {
+      attributes: { stream, mode, ...(isRawRange(range) ? {} : { points }) }
+    }),
     Stream.catchIf(
       (error) => error.policy.onExhausted === "stream",
       (error) => Stream.succeed<ReadEvent>({ _tag: "Failed", stream, error })

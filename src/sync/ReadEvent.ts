@@ -10,8 +10,8 @@ import type { GridRange } from "./TimeGrid.ts"
 /** The events of a read. The events of a stream must be handled in order. */
 export type ReadEvent =
   /**
-   * A stream starts. It will request `points` points of `range`: all of them, unless the start was moved. `isResumed`: it
-   * continues from the saved state.
+   * A stream starts. It will request `points` points of `range`: all of them, unless the start was moved. The points of stored
+   * samples are milliseconds, here and below. `isResumed`: it continues from the saved state.
    */
   | {
       readonly _tag: "Started"

@@ -7,7 +7,7 @@ import { labelText } from "../promql/Matcher.ts"
 import { partOf, type SampleBlock, type Series } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { SeriesTable } from "./SeriesTable.ts"
-import type { GridRange } from "./TimeGrid.ts"
+import { type GridRange, isRawRange } from "./TimeGrid.ts"
 
 /** The latest time of each series. Floats and histograms are in two lists. */
 const latestTimes = () => ({ floats: new SeriesTable(), histograms: new SeriesTable() })
@@ -117,7 +117,11 @@ const lastTime = (
       continue
     }
     if (time < firstMillis || time > lastMillis || (time - firstMillis) % stepMillis !== 0) {
-      return unexpected(block, time, "which is not a requested point")
+      return unexpected(
+        block,
+        time,
+        isRawRange({ stepMillis }) ? "which is not in the requested range" : "which is not a requested point"
+      )
     }
     if (time <= last) return unexpected(block, time, "which comes twice or out of order")
     if (last >= firstMillis) interval = time - last

@@ -3,6 +3,7 @@ import { Effect, Layer } from "effect"
 import type { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { BlockSource } from "./BlockSource.ts"
+import { makeEitherApi } from "./eitherApi.ts"
 import { makeMetricSources } from "./metricSources.ts"
 import { openQuery, queryRangeReading } from "./queryRange.ts"
 import { makeSeriesIndex } from "./seriesIndex.ts"
@@ -20,6 +21,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     )
     const open = yield* makeMetricSources(index)
     const storedSamples = yield* makeStoredSamples
+    const eitherApi = yield* makeEitherApi
     return BlockSource.of({
       open: (definition) => {
         if (definition._tag === "Query") return openQuery(definition, client, { backend, index })
@@ -27,7 +29,9 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           throw new Error(`${definition.name} is a table, which has no samples.`)
         return open(
           definition,
-          definition.sampling === "raw" ? storedSamples() : queryRangeReading(client, backend)
+          definition.sampling === "raw"
+            ? storedSamples()
+            : eitherApi(definition.name, queryRangeReading(client, backend))
         )
       }
     })

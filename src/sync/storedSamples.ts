@@ -1,6 +1,6 @@
 /**
- * Stored samples, each with its own time: read as the server's chunks by remote read, or where that is not possible, by instant
- * queries. Both give the same samples.
+ * Stored samples, each with its own time: read as the server's chunks by remote read, or where that is not possible or not
+ * exact, by instant queries. Both give the same samples.
  */
 import { Effect, type Scope, Stream } from "effect"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -15,60 +15,77 @@ import { rawBounds } from "./WindowSize.ts"
 
 type Requested = Effect.Effect<Response, PrometheusError, Scope.Scope>
 
-/** How samples are asked for: by remote read, as chunks or in one message, or by queries. */
-type Way = "chunks" | "samples" | "query"
+const UNKNOWN_LABELS =
+  "The server does not show its external labels, which it may add to the series of remote reads."
+
+const READS_FROM_OTHERS =
+  "The server also reads from other servers, and a remote read does not report when one of them is unavailable."
+
+const OWN_LABELS =
+  "Read by queries: series may have external labels of the server as their own, which a remote read does not show."
 
 /** Makes the readings of one server, which share what it has shown to offer. */
 export const makeStoredSamples = Effect.gen(function* () {
   const client = yield* PrometheusClient
   const { droppable } = makeLabelCheck(client)
-  let way: Way = "chunks"
+  /** Whether a remote read has had a response. Later refusals concern one stream only. */
+  let isOffered = false
+  /** Whether all streams are read by queries. */
+  let isRefused = false
 
-  /** From now on, samples are asked for in another way. */
-  const change = (next: Way, why: string) =>
+  const refuse = (why: string) =>
     Effect.suspend(() => {
-      if (way === next) return Effect.void
-      way = next
-      const how = next === "query" ? "by queries, which is more work for the server" : "in its other form"
-      return Effect.logInfo(`Stored samples are read ${how}. ${why}`)
+      if (isRefused) return Effect.void
+      isRefused = true
+      return Effect.logInfo(`Stored samples are read by queries, which is more work for the server. ${why}`)
     })
 
-  /** Version 2 leaves native histograms out of the other form. Queries have them on all servers. */
-  const withoutChunks = Effect.map(client.backend, ({ kind }): Way =>
-    kind === "prometheus3" ? "samples" : "query"
-  )
+  /** Why remote reads of this server may lack samples, or have other labels. */
+  const doubt = Effect.gen(function* () {
+    if ((yield* client.externalLabels) === undefined) return UNKNOWN_LABELS
+    return (yield* client.configuration)?.readsFromOthers === true ? READS_FROM_OTHERS : undefined
+  })
 
-  /** Fails so that the request is repeated, in another way. The samples that arrived before are not emitted twice. */
-  const inOtherForm = (error: PrometheusError) =>
+  /** Fails so that the request is repeated, by a query. The samples that arrived before are not emitted twice. */
+  const byQueries = (error: PrometheusError) =>
     error.reason === "UnknownEncoding"
-      ? Effect.gen(function* () {
-          yield* change(way === "chunks" ? yield* withoutChunks : "query", error.summary)
-          return yield* new PrometheusError({ reason: "BrokenResponse", summary: error.summary })
-        })
+      ? Effect.andThen(
+          refuse(error.summary),
+          new PrometheusError({ reason: "BrokenResponse", summary: error.summary })
+        )
       : Effect.fail(error)
 
   return (): Reading => {
     const series = new SeriesCache()
     const queried = new SeriesCache()
+    let usesQueries = false
+
     const query = (range: TimeRange, matchers: ReadonlyArray<Matcher>): Requested =>
       client.instantRange({ ...range, matchers, series: queried })
 
     const remoteRead = (range: TimeRange, matchers: ReadonlyArray<Matcher>): Requested =>
       Effect.gen(function* () {
-        const externalLabels = yield* droppable(matchers, range)
-        if (externalLabels === undefined) {
-          yield* Effect.logDebug(
-            "The labels that the server adds to remote reads cannot be distinguished from those of the series."
-          )
+        const why = yield* doubt
+        if (why !== undefined) {
+          yield* refuse(why)
           return yield* query(range, matchers)
         }
-        const accepted = [way === "samples" ? "samples" : "chunks"] as const
-        const response = yield* client.remoteRead({ ...range, matchers, externalLabels, series, accepted })
-        return Stream.catch(response, (error) => Stream.fromEffect(inOtherForm(error)))
+        const externalLabels = yield* droppable(matchers, range)
+        if (externalLabels === undefined) {
+          yield* Effect.logDebug(OWN_LABELS)
+          return yield* query(range, matchers)
+        }
+        const response = yield* client.remoteRead({ ...range, matchers, externalLabels, series })
+        isOffered = true
+        return Stream.catch(response, (error) => Stream.fromEffect(byQueries(error)))
       }).pipe(
         Effect.catchIf(
           ({ reason }) => reason === "NoRemoteRead",
-          ({ summary }) => Effect.andThen(change("query", summary), query(range, matchers))
+          ({ summary }) => {
+            usesQueries = true
+            const said = isOffered ? Effect.logInfo(`${summary} Reading it by queries.`) : refuse(summary)
+            return Effect.andThen(said, query(range, matchers))
+          }
         )
       )
 
@@ -77,7 +94,7 @@ export const makeStoredSamples = Effect.gen(function* () {
       expect: (range) => range,
       request: ({ firstMillis, lastMillis }, matchers) =>
         Effect.suspend(() =>
-          (way === "query" ? query : remoteRead)(
+          (usesQueries || isRefused ? query : remoteRead)(
             { startMillis: firstMillis, endMillis: lastMillis },
             matchers
           )

@@ -15,7 +15,7 @@ import { recycle } from "../samples/Arena.ts"
 import type { Response, StreamSource } from "./BlockSource.ts"
 import type { Damage } from "./Damage.ts"
 import { leavesOf, type SeriesPart } from "./SeriesPart.ts"
-import { extentText, type GridRange, pointCount, rangeText } from "./TimeGrid.ts"
+import { extentText, type GridRange, isRawRange, pointCount, rangeText } from "./TimeGrid.ts"
 import type { ServerLimits, WindowSize } from "./WindowSize.ts"
 
 /** The state that the windows of a stream share. */
@@ -65,7 +65,8 @@ export interface Window {
 
 /**
  * Requests a range once a permit is free. The permit is released when the response begins: the server has then evaluated the
- * query, and can evaluate another one while this response is read. Only waiting for the server holds a permit.
+ * query, and can evaluate another one while this response is read. Only waiting for the server holds a permit, and waiting for
+ * the load budget, for which any other query would have to wait too.
  */
 export const request = (
   { permits, source }: WindowContext,
@@ -80,7 +81,11 @@ export const requestAhead = Effect.fnUntraced(function* (context: WindowContext,
   const scope = yield* Scope.fork(yield* Effect.scope)
   const span = yield* Scope.provide(
     Effect.makeSpanScoped("Read.window", {
-      attributes: { stream: context.stream, range: rangeText(range), points: pointCount(range) }
+      attributes: {
+        stream: context.stream,
+        range: rangeText(range),
+        ...(isRawRange(range) ? {} : { points: pointCount(range) })
+      }
     }),
     scope
   )

@@ -46,6 +46,7 @@ describe("decodeConfig", () => {
         excludedLabels: new Set<string>(),
         lookbackMillis: 0,
         settleDelayMillis: 60_000,
+        api: "auto",
         concurrency: 4,
         maxRequestsPerSecond: undefined,
         maxSamplesPerSecond: undefined,

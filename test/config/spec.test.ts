@@ -151,7 +151,7 @@ describe("connectionSpecification", () => {
       properties.map(([key]) => key).join(" "),
       "base_url basic_auth_user basic_auth_pass authentication tls proxy_url headers parameters " +
         "start_date step sampling end_date metrics selector queries groups overrides tables label_columns exclude_labels " +
-        "lookback_window settle_delay concurrency max_requests_per_second max_samples_per_second request_timeout " +
+        "lookback_window settle_delay api concurrency max_requests_per_second max_samples_per_second request_timeout " +
         "max_retries compression partial_data damaged_data max_source_resolution"
     )
   })
@@ -162,7 +162,7 @@ describe("connectionSpecification", () => {
         ([key, property]) => ("default" in property ? [[key, property.default] as const] : [])
       )
       const { base_url, start_date } = minimal
-      assert.lengthOf(defaults, 13)
+      assert.lengthOf(defaults, 14)
       assert.deepStrictEqual(
         yield* decodeConfig({ base_url, start_date, ...Object.fromEntries(defaults) }),
         yield* decodeConfig({ base_url, start_date })

@@ -1,4 +1,7 @@
-/** Stored samples by instant queries of real servers: those that were written, to the millisecond at both ends. */
+/**
+ * Stored samples by instant queries of real servers: those that were written, to the millisecond at both ends; and by `read` from
+ * servers without remote read.
+ */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Stream } from "effect"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
@@ -6,8 +9,10 @@ import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
 import type { StoredQuery } from "../../src/prometheus/RangeQuery.ts"
 import { hasLabel, type Matcher, ofMetric } from "../../src/promql/Matcher.ts"
 import { numberAt, textAt } from "../../src/samples/Sample.ts"
+import { canonicalLabels, seriesId } from "../../src/samples/Series.ts"
 import { Choices } from "../choices.ts"
-import { minute } from "../support/gauge.ts"
+import * as connector from "../support/connector.ts"
+import { iso, minute } from "../support/gauge.ts"
 import type { RealServer } from "../support/RealServer.ts"
 import type { NativeHistogram, RemoteSeriesInput } from "../support/remoteWrite.ts"
 import {
@@ -197,6 +202,50 @@ describeEachConcurrently(victoriaMetricsServers, "repeated samples of a real $na
         endMillis: now
       })
       assert.deepStrictEqual([...samples.values()], ["9", "10", "1009"])
+    })
+  )
+})
+
+describeEachConcurrently(victoriaMetricsServers, "a read of stored samples from a real $name", ({ make }) => {
+  it.effect("emits each sample once, and the later ones in the next sync", () =>
+    Effect.gen(function* () {
+      const server = yield* make()
+      const files = yield* connector.workspace
+      const series = written(new Choices(9, 1e9))
+      const cut = from + 8 * minute
+      const part = (isFirst: boolean) =>
+        series.map(({ labels, samples }) => ({
+          labels,
+          samples: samples.filter(([time]) => time <= cut === isFirst)
+        }))
+      const config = {
+        base_url: server.baseUrl,
+        start_date: iso(from),
+        sampling: "raw",
+        metrics: { include: ["stored"] }
+      }
+      const keysOf = ({ records }: connector.Output) =>
+        records.map(({ data }) => `${data.series_id} ${Date.parse(data.time as string)}`).sort()
+      const expected = (isFirst: boolean) =>
+        part(isFirst)
+          .flatMap(({ labels, samples }) => {
+            const id = seriesId(canonicalLabels(Object.entries(labels as Record<string, string>)))
+            return samples.flatMap(([time, value]) => (value === "stale" ? [] : [`${id} ${time}`]))
+          })
+          .sort()
+      const catalog = connector.catalogOf("stored")
+      yield* server.remoteWrite(part(true))
+      const first = yield* connector.read(files, { ...config, end_date: iso(cut) }, catalog)
+      assert.deepStrictEqual(keysOf(first), expected(true))
+      yield* server.remoteWrite(part(false))
+      const second = yield* connector.read(
+        files,
+        { ...config, end_date: iso(now + 60 * minute) },
+        catalog,
+        first.states
+      )
+      assert.isAbove(expected(false).length, 100)
+      assert.deepStrictEqual(keysOf(second), expected(false))
     })
   )
 })

@@ -137,16 +137,36 @@ describe("the load budget", () => {
       }).pipe(Effect.scoped),
     180_000
   )
+})
 
-  it.live("is known to a run, with the CPU of a Prometheus", () =>
+describe("the cost of a run", () => {
+  it.live("is estimated by a dry run, and reported with the CPU of a Prometheus", () =>
     Effect.gen(function* () {
-      const series = { labels: { __name__: "up" }, samples: [[start, 1]] as const }
-      const { baseUrl } = yield* RealPrometheus.make({ series: [series] })
+      const samples = Array.from({ length: 121 }, (_, i) => [start + i * 30_000, i] as const)
+      const { baseUrl } = yield* RealPrometheus.make({ series: [{ labels: { __name__: "up" }, samples }] })
       const files = yield* connector.workspace
-      const to = ["--to", `jsonl:${files.path("data")}`, "--start", iso(start), "--end", iso(start + minute)]
-      const { stderr, stdout } = yield* child.run(["run", "--url", baseUrl, ...to, "--step", "1m", "--json"])
-      const { cost } = JSON.parse(stdout)
-      assert.isAtLeast(cost.server_cpu_seconds, 0, stderr)
+      const config = {
+        base_url: baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 60 * minute),
+        step: 60
+      }
+      const run = Effect.fnUntraced(function* (keys: object, ...flags: ReadonlyArray<string>) {
+        const path = files.write("config.json", { ...config, ...keys })
+        const args = ["run", "--config", path, "--to", `jsonl:${files.path("data")}`, "--json", ...flags]
+        const { code, stderr, stdout } = yield* child.run(args)
+        assert.strictEqual(code, 0, stderr)
+        return JSON.parse(stdout)
+      })
+      const points = yield* run({}, "--dry-run")
+      assert.strictEqual(points.totals.estimated_samples, 61)
+      assert.approximately(points.remote_read.estimated_samples, 122, 8)
+      const stored = yield* run({ sampling: "raw" }, "--dry-run")
+      assert.approximately(stored.totals.estimated_samples, 121, 8)
+      const { cost, rows } = yield* run({})
+      assert.strictEqual(rows, 61)
+      assert.isAtLeast(cost.samples, 61)
+      assert.isAtLeast(cost.server_cpu_seconds, 0)
       assert.isBelow(cost.server_cpu_seconds, 60)
     }).pipe(Effect.scoped)
   )

@@ -1,4 +1,5 @@
 /** Stored samples of real servers, by `read` and by `run` into DuckDB: exactly those that promtool finds in the same files. */
+import { readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -218,19 +219,19 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
         series: Array.from({ length: 4 }, (_, n) => ({
           labels: { __name__: "raw_many", n: `${n}` },
           samples: Array.from(
-            { length: 60_000 },
+            { length: 12_000 },
             (_, i) => [start + 15_000 * i + (i % 11), i / 4 + n] as const
           )
         }))
       })
       const files = yield* connector.workspace
       const path = files.path("data.duckdb")
-      const args = runArgs(server, start, path, ["--end", iso(start + 11 * 86_400_000), "--json"])
+      const args = runArgs(server, start, path, ["--end", iso(start + 3 * 86_400_000), "--json"])
       const plan = yield* child.run([...args, "--dry-run"])
       const [estimated] = (
         JSON.parse(plan.stdout) as { readonly streams: ReadonlyArray<Record<string, number>> }
       ).streams
-      assert.closeTo(estimated!.estimated_samples!, 240_000, 12_000, plan.stdout)
+      assert.closeTo(estimated!.estimated_samples!, 48_000, 2500, plan.stdout)
       assert.strictEqual(estimated!.series, 4)
       for (const millis of [300, 600, 900, 1300]) {
         yield* Effect.scoped(
@@ -244,7 +245,37 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
       }
       const last = yield* child.run(args)
       assert.strictEqual(last.code, 0, last.stderr)
-      assert.deepStrictEqual(sorted(yield* rows(path, ["raw_many"])), sorted(yield* dumped(server, release)))
+      const expected = sorted(yield* dumped(server, release))
+      assert.deepStrictEqual(sorted(yield* rows(path, ["raw_many"])), expected)
+
+      // Two processes share the work, in parts of a day.
+      const folder = files.path("parts")
+      const ends = ["--end", iso(start + 3 * 86_400_000)]
+      const [one, other] = yield* Effect.all(
+        [0, 1].map((part) =>
+          child.run([
+            ...["run", "--url", server.baseUrl, "--start", iso(start), ...ends, "--sampling", "raw"],
+            ...["--to", `parquet:${folder}`, "--part", `${part}/2`, "--part-length", "1d"]
+          ])
+        ),
+        { concurrency: 2 }
+      )
+      assert.deepStrictEqual([one!.code, other!.code], [0, 0], `${one!.stderr}${other!.stderr}`)
+      const found = yield* Effect.promise(() =>
+        queryDatabase(
+          ":memory:",
+          `SELECT series_id || ' ' || epoch_ms(time) AS key, value FROM read_parquet('${folder}/raw_many/*/*.parquet')`
+        )
+      )
+      assert.deepStrictEqual(
+        found
+          .map(({ key, value }) => [key, value])
+          .toSorted(([a], [b]) => ((a as string) < (b as string) ? -1 : 1)),
+        expected as unknown
+      )
+      const { state } = JSON.parse(readFileSync(`${folder}/_state/raw_many.json`, "utf8"))
+      assert.deepInclude(state, { sampling: "raw", time: iso(start + 3 * 86_400_000) })
+      assert.deepStrictEqual(state.read, [[iso(start), iso(start + 3 * 86_400_000)]])
     })
   )
 
@@ -344,7 +375,7 @@ describeEachConcurrently(victoriaMetricsServers, "stored samples of a real $name
         })
       )
       assert.deepStrictEqual(sorted(recorded(output)), sorted(expected))
-      assert.isTrue(output.logs.some((line) => line.includes("Stored samples are read by queries")))
+      assert.include(output.logs.join("\n"), "Stored samples are read by queries")
     })
   )
 })

@@ -44,6 +44,21 @@ Nothing was read or written.`
     )
   })
 
+  it("says what remote read would send, if the server offers it", () => {
+    const remoteRead = { samples: 633_600, bytes: 2_534_400, isLikely: true }
+    const text = dryRunText({ ...run, remoteRead }, { columns: Infinity, paint: plain })
+    assert.include(
+      text.split("\n"),
+      "By remote read, which it would probably take, the server would send about 633,600 stored samples in 2.53 MB."
+    )
+    assert.deepStrictEqual(JSON.parse(dryRunJson({ ...run, remoteRead })).remote_read, {
+      estimated_samples: 633_600,
+      estimated_bytes: 2_534_400,
+      is_likely: true
+    })
+    assert.isUndefined(JSON.parse(dryRunJson(run)).remote_read)
+  })
+
   it("leaves out what is not known of a table", () => {
     const table = { series: 0, points: 0, windows: 1, samples: 0, bytes: 0, isTable: true } as const
     const [header, , row] = dryRunText(runOf([stream("up"), stream("prometheus_rules", table)]), {

@@ -105,7 +105,7 @@ describe("estimate", () => {
   it.effect("counts permanent series exactly", () =>
     Effect.gen(function* () {
       const setting = { series: [...gauge("a", 5000, 3), ...gauge("b", 5000)], points: 5000 }
-      const { dryRun, mock } = yield* estimateOf(setting)
+      const { dryRun, mock } = yield* estimateOf({ ...setting, config: { api: "auto" } })
       assert.deepStrictEqual(dryRun, {
         source: "a mock",
         destination: "jsonl:x",
@@ -128,7 +128,9 @@ describe("estimate", () => {
             samples: 5000,
             bytes: 125_000
           }
-        ]
+        ],
+        // The samples are stored once a minute.
+        remoteRead: { samples: 20_000, bytes: 80_000, isLikely: true }
       })
       assert.lengthOf(rangeRequests(mock), 2)
       const { events, mock: read } = yield* readAll(incremental("a"), setting)

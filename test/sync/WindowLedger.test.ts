@@ -289,7 +289,7 @@ describe("WindowLedger", () => {
     assert.lengthOf(acceptFresh(777.123), 1)
     assert.lengthOf(acceptFresh(1200), 1)
     for (const seconds of [540, 1200.001, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
-      assert.match(String(acceptFresh(seconds)), /which is not a requested point\.$/)
+      assert.match(String(acceptFresh(seconds)), /which is not in the requested range\.$/)
     }
   })
 

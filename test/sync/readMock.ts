@@ -30,7 +30,9 @@ export const exact: MockOptions = { lookbackMillis: 1000, version: "3.0.0" }
 export const setUp = Effect.fnUntraced(function* (setting: Setting) {
   yield* TestClock.setTime(start + (setting.points - 1) * minute + DELAY)
   const mock = new MockPrometheus(makeDatabase(setting.series), { ...exact, ...setting.mock })
-  const config = { base_url: "http://mock", start_date: iso(start), step: 60, ...setting.config }
+  // Most tests are about the windows of queries. Those of `auto` are in `eitherApi.test.ts`.
+  const api = "query_range"
+  const config = { base_url: "http://mock", start_date: iso(start), step: 60, api, ...setting.config }
   const store = StateStore.layerMemory(Object.entries(setting.states ?? {}))
   const base = Layer.merge(store, ConnectorConfig.layerFrom(config))
   return { base, mock, services: Layer.provideMerge(MockHttpClient.layerClient(mock), base) }

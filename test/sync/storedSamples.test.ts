@@ -354,37 +354,56 @@ describe("a read of stored samples", () => {
     })
   )
 
-  it.effect("asks again in another way for chunks in an unknown encoding", () =>
+  it.effect("uses queries after chunks in an unknown encoding", () =>
     Effect.gen(function* () {
-      const series = gauge("m", 300, 2)
-      for (const [version, forms] of [
-        ["2.42.0", [["chunks"]]],
-        ["3.0.0", [["chunks"], ["samples"]]]
-      ] as const) {
+      const series = ["m", "o"].flatMap((name) => gauge(name, 300, 2))
+      const { events, mock } = yield* readAll(incremental("m", "o"), {
+        series,
+        points: 300,
+        config: { ...raw, concurrency: 1 },
+        mock: {
+          faults: (request) => {
+            if (!isRead(request)) return undefined
+            const headers = {
+              "content-type": "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
+            }
+            return { status: 200, headers, body: unknownChunk }
+          }
+        }
+      })
+      assert.strictEqual(failuresOf(events), "")
+      assert.deepStrictEqual(sorted(samplesOf(events)), sorted(stored(series, start, start + 299 * minute)))
+      // Windows that were requested ahead are refused too.
+      assert.isBelow(reads(mock).length, 8)
+    })
+  )
+
+  it.effect(
+    "uses queries where the server reads from others, which a remote read may lack without a word",
+    () =>
+      Effect.gen(function* () {
+        const series = gauge("m", 10, 2)
+        const yaml =
+          "global:\n  scrape_interval: 15s\nremote_read:\n- url: http://other.example/api/v1/read\n"
+        const lines: Array<string> = []
         const { events, mock } = yield* readAll(incremental("m"), {
           series,
-          points: 300,
-          config: { ...raw, concurrency: 1 },
+          points: 10,
+          config: raw,
           mock: {
-            version,
-            faults: (request) => {
-              if (!isRead(request) || parseReadRequest(request.body).accepted[0] === 0) return undefined
-              const headers = {
-                "content-type": "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
-              }
-              return { status: 200, headers, body: unknownChunk }
-            }
+            faults: ({ path }) =>
+              path === "/api/v1/status/config"
+                ? { status: 200, body: JSON.stringify({ status: "success", data: { yaml } }) }
+                : undefined
           }
-        })
-        assert.strictEqual(failuresOf(events), "")
-        assert.deepStrictEqual(sorted(samplesOf(events)), sorted(stored(series, start, start + 299 * minute)))
-        const asked = mock.requests.filter(isRead).map(({ body }) => parseReadRequest(body).accepted[0])
-        assert.deepStrictEqual(
-          asked.filter((form, i) => form !== asked[i - 1]),
-          forms.map(([form]) => (form === "chunks" ? 1 : 0))
+        }).pipe(Effect.provide(Logger.layer([logInto(lines)])))
+        assert.deepStrictEqual(sorted(samplesOf(events)), sorted(stored(series, start, start + 9 * minute)))
+        assert.isEmpty(reads(mock))
+        assert.lengthOf(
+          lines.filter((line) => line.includes("The server also reads from other servers")),
+          1
         )
-      }
-    })
+      })
   )
 
   it.effect("splits by series what the server refuses even for a second", () =>

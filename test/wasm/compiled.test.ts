@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { compile, names } from "../../scripts/wasm.ts"
 
 describe("the programs of the hot loops", () => {
-  it("are two", () => {
-    assert.deepStrictEqual(names, ["appendLines", "scanSamples"])
+  it("are four", () => {
+    assert.deepStrictEqual(names, ["appendLines", "checksum", "decodeXor", "scanSamples"])
   })
 
   for (const name of names) {

@@ -4,6 +4,18 @@ import { ONE_DAY } from "./durations.ts"
 
 /** Load, retries and limits, and incomplete or damaged data. */
 export const tuningKeys = {
+  api: kind.choice(["auto", "query_range", "remote_read"], {
+    title: "API",
+    group: "tuning",
+    description:
+      "How the samples of metrics and groups are requested. query_range: the server evaluates the data points. remote_read: the server sends its stored samples, compressed, and the data points are evaluated here. auto: remote_read where that is less load and the records are the same, otherwise query_range.",
+    default: "auto",
+    flag: {
+      name: "api",
+      metavar: "auto|query_range|remote_read",
+      description: "How samples are requested from the server (default: auto)"
+    }
+  }),
   concurrency: kind.integer({
     title: "Concurrency",
     group: "tuning",

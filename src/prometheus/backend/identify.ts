@@ -1,5 +1,5 @@
 /** Identifies a server by what it responds. */
-import { type Backend, type BackendKind, DEFAULT_LOOKBACK_MILLIS } from "../Backend.ts"
+import { type Backend, type BackendKind, DEFAULT_LOOKBACK_MILLIS, type Lookback } from "../Backend.ts"
 import { profiles } from "./profiles.ts"
 
 /** What `/api/v1/status/buildinfo` says. */
@@ -113,11 +113,17 @@ export const parseGoDuration = (text: string): number | undefined => {
 /** A longer look-back is a mistake, or not the server's. */
 const MAX_LOOKBACK_MILLIS = 7 * 86_400_000
 
-const lookbackOf = ({ flags }: Evidence): number => {
+/** Undefined if the server does not say. */
+const lookbackOf = ({ flags }: Evidence): number | undefined => {
   const millis = parseGoDuration(flags?.["query.lookback-delta"] ?? "")
-  return millis === undefined || millis <= 0 || millis > MAX_LOOKBACK_MILLIS
-    ? DEFAULT_LOOKBACK_MILLIS
-    : millis
+  return millis === undefined || millis <= 0 || millis > MAX_LOOKBACK_MILLIS ? undefined : millis
+}
+
+/** The rule of Prometheus 2 and 3. A build without a version may be either. */
+const ruleOf = (kind: BackendKind, evidence: Evidence): Lookback | undefined => {
+  const lookbackMillis = lookbackOf(evidence)
+  if (lookbackMillis === undefined || (kind !== "prometheus2" && kind !== "prometheus3")) return undefined
+  return { lookbackMillis, isLeftOpen: kind === "prometheus3" }
 }
 
 /**
@@ -140,6 +146,16 @@ export const identify = (evidence: Evidence): Backend => {
   const rollup = evidence.rollup ?? (evidence.headers.has("x-server-hostname") ? "growing" : "none")
   return isRollup === true && rollup !== "none"
     ? // The window is fixed, so that the server's own setting does not count.
-      { ...common, lookbackMillis: DEFAULT_LOOKBACK_MILLIS, latestSample: latestInFiveMinutes[rollup] }
-    : { ...common, lookbackMillis: lookbackOf(evidence), latestSample: (selector) => selector }
+      {
+        ...common,
+        lookbackMillis: DEFAULT_LOOKBACK_MILLIS,
+        lookback: undefined,
+        latestSample: latestInFiveMinutes[rollup]
+      }
+    : {
+        ...common,
+        lookbackMillis: lookbackOf(evidence) ?? DEFAULT_LOOKBACK_MILLIS,
+        lookback: ruleOf(kind, evidence),
+        latestSample: (selector) => selector
+      }
 }

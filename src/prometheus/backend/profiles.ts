@@ -30,7 +30,9 @@ export interface Profile {
   readonly listLimits: ReadonlyArray<number>
   /** Whether it begins the range of a query later than requested, without a word, if it limits how far back queries look. */
   readonly mayMoveStart?: boolean
-  /** False if it adds no external labels to the series of remote reads. Those of a Prometheus are in its configuration. */
+  /**
+   * False if it has no remote read, or adds no external labels to its series. Those of a Prometheus are in its configuration.
+   */
   readonly hasExternalLabels?: boolean
   /** What stored samples in a response to an instant query need. */
   readonly stored?: StoredOddities
@@ -64,6 +66,7 @@ const victoriaMetrics: Profile = {
   missingData: "not at all; lists end at -search.maxTagValues and -search.maxLabelsAPISeries",
   listLimits: [100_000, 1_000_000],
   stored: { hasRepeatedTimes: true },
+  hasExternalLabels: false,
   isRollup: true
 }
 
@@ -101,6 +104,7 @@ export const profiles: Readonly<Record<BackendKind, Profile>> = {
     listParams: ["partial_response"],
     limits: "those of its stores: series and samples per request; 2 minutes per query",
     missingData: "warnings; a store that was away for some seconds only in /api/v1/stores",
+    hasExternalLabels: false,
     listLimits: []
   },
   mimir,
@@ -117,6 +121,7 @@ export const profiles: Readonly<Record<BackendKind, Profile>> = {
     listParams: [],
     limits: "one exact metric name per query; queries and bytes per project",
     missingData: "warnings; unknown parameters are refused",
+    hasExternalLabels: false,
     listLimits: [10_000]
   },
   azure: {
@@ -125,6 +130,7 @@ export const profiles: Readonly<Record<BackendKind, Profile>> = {
     listParams: [],
     limits: "exactly one metric name and 32 days per query",
     missingData: "errors",
+    hasExternalLabels: false,
     listLimits: []
   },
   m3: {

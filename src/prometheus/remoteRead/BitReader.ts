@@ -1,8 +1,8 @@
 /** Reads the bits of a chunk, the highest of a byte first. Integers of 64 bits are read as two halves. */
 import { damaged } from "./RemoteReadError.ts"
 
-/** Zeros after the end, so that loops may look ahead: a float sample has at most 160 bits. */
-const PADDING_BYTES = 32
+/** Zeros after the end, so that loops may look ahead: see `wasm/assembly/decodeXor.ts`. */
+const PADDING_BYTES = 48
 
 /** A cursor over the bits of one chunk at a time. */
 export class BitReader {

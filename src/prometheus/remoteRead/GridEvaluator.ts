@@ -5,6 +5,7 @@
  */
 import { recycle } from "../../samples/Arena.ts"
 import type { Histogram, HistogramBlock, NumberBlock, SampleBlock, Series } from "../../samples/Sample.ts"
+import type { Lookback } from "../Backend.ts"
 import { isStaleAt, staleHistogram, wordsOf } from "./staleMarkers.ts"
 
 /** The points `firstMillis`, `firstMillis + stepMillis`, … up to and including `lastMillis`. */
@@ -12,13 +13,6 @@ export interface Grid {
   readonly firstMillis: number
   readonly lastMillis: number
   readonly stepMillis: number
-}
-
-/** How far before a point its sample may be. */
-export interface Lookback {
-  readonly lookbackMillis: number
-  /** Whether a sample that is exactly as old as the look-back is too old, as it is since Prometheus 3. */
-  readonly isLeftOpen: boolean
 }
 
 /** A block is complete with this many samples. */
@@ -73,7 +67,7 @@ export class GridEvaluator {
     this.point = grid.firstMillis
   }
 
-  /** Takes the next samples. Returns the blocks that they completed. */
+  /** Takes the next samples, and recycles their blocks. Returns the blocks of points that they completed. */
   push(blocks: ReadonlyArray<SampleBlock>): ReadonlyArray<SampleBlock> {
     for (const block of blocks) {
       if (block.series !== this.series) this.begin(block.series)
@@ -114,25 +108,46 @@ export class GridEvaluator {
     this.flushHistograms()
   }
 
+  /** The loop uses local variables alone: it handles millions of samples per second. */
   private addFloats(block: NumberBlock): void {
     const { length, times, values } = block
-    const { stepMillis } = this.grid
+    if (length === 0) return
+    // The sample before may be a histogram.
+    if (this.histogram !== undefined) this.fillUntil(times[0]!)
+    this.histogram = undefined
+    const { maxAge } = this
+    const { lastMillis, stepMillis } = this.grid
+    let { next, point, time: latest, times: pointTimes, value, values: pointValues } = this
     let words: Uint32Array | undefined
     for (let i = 0; i < length; i++) {
       const time = times[i]!
-      // Usually there is one point, or none, since the sample before.
-      if (time > this.point) {
-        if (this.histogram === undefined && time <= this.point + stepMillis) this.addPoint()
-        else this.fillUntil(time)
+      if (time > point) {
+        const end = Math.min(time - 1, lastMillis, latest + maxAge)
+        for (; point <= end; point += stepMillis) {
+          if (next === pointTimes.length) {
+            this.next = next
+            this.moreRoom()
+            next = 0
+            pointTimes = this.times
+            pointValues = this.values
+          }
+          pointTimes[next] = point
+          pointValues[next++] = value
+        }
+        // The other points before this sample have none.
+        if (point < time) point += Math.ceil((time - point) / stepMillis) * stepMillis
       }
-      const value = values[i]!
+      value = values[i]!
+      latest = time
       if (Number.isNaN(value)) {
         words ??= wordsOf(block)
-        this.time = isStaleAt(words, i) ? Number.NEGATIVE_INFINITY : time
-      } else this.time = time
-      this.value = value
-      this.histogram = undefined
+        if (isStaleAt(words, i)) latest = Number.NEGATIVE_INFINITY
+      }
     }
+    this.next = next
+    this.point = point
+    this.time = latest
+    this.value = value
   }
 
   private addHistograms({ histograms, length, times }: HistogramBlock): void {
@@ -145,27 +160,23 @@ export class GridEvaluator {
     }
   }
 
-  /** Decides the next point: its sample is the latest float, unless that is too old or later than the grid. */
-  private addPoint(): void {
-    const { point } = this
-    this.point = point + this.grid.stepMillis
-    if (point - this.time > this.maxAge || point > this.grid.lastMillis) return
-    if (this.next === this.times.length) this.moreRoom()
-    this.times[this.next] = point
-    this.values[this.next++] = this.value
-  }
-
   /** Decides all points before a time. */
   private fillUntil(end: number): void {
     const { histogram, maxAge, time } = this
     const { lastMillis, stepMillis } = this.grid
     const last = Math.min(end - 1, lastMillis, time + maxAge)
-    if (histogram === undefined) while (this.point <= last) this.addPoint()
-    else {
-      for (; this.point <= last; this.point += stepMillis) this.addHistogram(this.point, histogram)
+    for (; this.point <= last; this.point += stepMillis) {
+      if (histogram === undefined) this.addFloat(this.point, this.value)
+      else this.addHistogram(this.point, histogram)
     }
     // The other points have no sample.
     if (this.point < end) this.point += Math.ceil((end - this.point) / stepMillis) * stepMillis
+  }
+
+  private addFloat(point: number, value: number): void {
+    if (this.next === this.times.length) this.moreRoom()
+    this.times[this.next] = point
+    this.values[this.next++] = value
   }
 
   private addHistogram(point: number, histogram: Histogram): void {

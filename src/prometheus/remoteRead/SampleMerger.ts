@@ -192,6 +192,9 @@ export class SampleMerger {
   private keep({ times, words }: FloatColumns, start: number, end: number): number {
     const { keepStaleMarkers } = this
     const { endMillis, startMillis } = this.range
+    // Usually everything is kept.
+    const isInside = times[start]! >= startMillis && times[end - 1]! <= endMillis
+    if (isInside && (keepStaleMarkers || !hasStale(words, start, end))) return end
     let kept = start
     for (let i = start; i < end; i++) {
       const time = times[i]!
@@ -274,6 +277,13 @@ export class SampleMerger {
     }
     this.blocks.push(block)
   }
+}
+
+const hasStale = (words: Uint32Array, start: number, end: number): boolean => {
+  for (let i = start; i < end; i++) {
+    if (isStale(words[2 * i + HIGH]!, words[2 * i + 1 - HIGH]!)) return true
+  }
+  return false
 }
 
 const lastTime = (run: Run): number =>

@@ -12,7 +12,8 @@ import { SamplesDecoder } from "./SamplesDecoder.ts"
 const reasons: Readonly<Record<RemoteReadErrorKind, Reason>> = {
   damaged: "BrokenResponse",
   unsupported: "UnknownEncoding",
-  oversized: "TooLarge"
+  oversized: "TooLarge",
+  foreign: "OtherReplica"
 }
 
 /** Decodes a response in the form that the server chose. */

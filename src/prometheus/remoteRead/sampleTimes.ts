@@ -13,9 +13,11 @@ export const sampleCount = (reader: BitReader, bits: number, headerBits: number)
 
 /** A time of a sample, in milliseconds. Times that a number cannot hold are centuries away from all clocks. */
 export const checkedTime = (time: number): number => {
-  if (!Number.isSafeInteger(time)) throw unsupported(`a sample has a time out of range, ${time} ms`)
+  if (!Number.isSafeInteger(time)) throw farTime(time)
   return time
 }
+
+export const farTime = (time: number) => unsupported(`a sample has a time out of range, ${time} ms`)
 
 /** The time of the first sample of a float chunk. */
 export const firstTime = (reader: BitReader): number => {

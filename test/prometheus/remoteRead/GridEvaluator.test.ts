@@ -1,12 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { Lookback } from "../../../src/prometheus/Backend.ts"
 import { FloatColumns } from "../../../src/prometheus/remoteRead/FloatColumns.ts"
-import {
-  type Grid,
-  GridEvaluator,
-  type Lookback,
-  storedRange
-} from "../../../src/prometheus/remoteRead/GridEvaluator.ts"
+import { type Grid, GridEvaluator, storedRange } from "../../../src/prometheus/remoteRead/GridEvaluator.ts"
 import { staleHistogram } from "../../../src/prometheus/remoteRead/staleMarkers.ts"
 import type { Histogram, SampleBlock, Series } from "../../../src/samples/Sample.ts"
 import { type Choices, choices } from "../../choices.ts"

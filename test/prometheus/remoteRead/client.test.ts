@@ -191,6 +191,21 @@ describe("PrometheusClient.remoteRead", () => {
   )
 
   it.live.each([
+    [206, {}, /its status is 206/i],
+    [200, { "x-results-partial": "true" }, /header x-results-partial is true/]
+  ] as const)("refuses a response that says that it lacks data: %i %o", ([status, headers, message]) =>
+    Effect.gen(function* () {
+      const respond = (response: ServerResponse) =>
+        send(response, [oneSample], { "content-type": streamedType, ...headers }, status)
+      const error = yield* failureOf(respond)
+      assert.strictEqual(error.reason, "PartialResponse", error.message)
+      assert.match(error.message, message)
+      const { outcome } = yield* readFrom(respond, { partial_data: "accept" })
+      assert.deepStrictEqual(outcome._tag === "Success" && outcome.success, ["1000 1.5"])
+    })
+  )
+
+  it.live.each([
     [[oneSample, oneSample.subarray(0, 9)], "BrokenResponse", /cut short within the frame at byte \d+/],
     [[oneSample, Buffer.from("no more memory")], "BrokenResponse", /ends with the text "no more memory"/],
     [[frame(chunkedSeries([], [{ ...chunk, encoding: 9 }]))], "UnknownEncoding", /unknown encoding 9/],

@@ -26,6 +26,9 @@ describe("crc32c", () => {
   it("has the check value of the standard", () => {
     assert.strictEqual(crc32c(Buffer.from("123456789")), 0xe3069283)
     assert.strictEqual(crc32c(new Uint8Array(0)), 0)
+    // More than the program takes at once.
+    const long = Uint8Array.from({ length: 200_003 }, (_, i) => (i * i) >> 3)
+    assert.strictEqual(crc32c(long, 1), slowCrc(long.subarray(1)))
   })
 
   it.prop(
