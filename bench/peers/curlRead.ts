@@ -19,7 +19,7 @@ export const curlReadCommand = async (
         startMillis: START * 1000,
         endMillis: lastTime(dataset) * 1000
       }
-      await writeFile(file, readRequest(query, ["chunks"]))
+      await writeFile(file, readRequest([query], ["chunks"]))
       return [
         "--silent",
         "--show-error",

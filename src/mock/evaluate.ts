@@ -1,6 +1,6 @@
 /**
  * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, `time()`, and the queries that ask how many
- * series metrics have, and in which parts of a range they have samples; with Prometheus' rules for which sample is used at a point
+ * series metrics have, in which parts of a range they have samples, and which series has a sample; with Prometheus' rules for which sample is used at a point
  * in time.
  */
 import { Iterable, Result } from "effect"
@@ -13,12 +13,14 @@ import { compileFullMatch, MAX_WEIGHT, weightOf } from "./regexp.ts"
 
 /**
  * A query that the mock can evaluate: a selector, `selector[duration]`, `count(…)` of a selector, `time()`, the time of evaluation
- * in seconds, `count by (__name__) (selector)`, or `count by (__name__) (last_over_time(selector[duration]))`.
+ * in seconds, `count by (__name__) (selector)`, `count by (__name__) (last_over_time(selector[duration]))`,
+ * `topk(1, selector)`, or `topk(1, timestamp(selector))`.
  */
 export type Query =
   | { readonly _tag: "Selector" | "Count"; readonly selector: Selector }
   | { readonly _tag: "CountByName"; readonly selector: Selector }
   | { readonly _tag: "CountOver" | "Range"; readonly selector: Selector; readonly windowMillis: number }
+  | { readonly _tag: "Top"; readonly selector: Selector; readonly isByTime: boolean }
   | { readonly _tag: "Time" }
 
 /** A compiled selector. */
@@ -61,6 +63,7 @@ const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
 const countCall = /^\s*count\s*\((.*)\)\s*$/is
 const countOverCall = /^count by \(__name__\) \(last_over_time\((.*)\[(\w+)\]\)\)$/s
 const countByNameCall = /^count by \(__name__\) \((.*)\)$/s
+const topCall = /^topk\(1, (timestamp\()?(\{.*\})\)?\)$/s
 const rangeSelector = /^(.*)\[((?:\d+[a-z]+)+)\]\s*$/s
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
 
@@ -86,6 +89,15 @@ export const parseQuery = (text: string, modern = false): Result.Result<Query, s
       _tag: "Range",
       selector,
       windowMillis: samplesMillis
+    }))
+  }
+  const top = topCall.exec(text)
+  if (top !== null) {
+    const [, timestamp, selector = ""] = top
+    return Result.map(parseVector(selector, modern), (selector) => ({
+      _tag: "Top",
+      selector,
+      isByTime: timestamp !== undefined
     }))
   }
   const byName = countByNameCall.exec(text)?.[1]
@@ -246,6 +258,10 @@ export function* evaluate(
     yield* countByName(select(database, query.selector), grid, options)
     return
   }
+  if (query._tag === "Top") {
+    yield* top(select(database, query.selector), query.isByTime, grid, options)
+    return
+  }
   const selected = Iterable.map(select(database, query.selector), (series) => range(series, grid, options))
   const result = query._tag === "Count" ? [count(selected)] : selected
   for (const series of result) if (series.times.length > 0) yield series
@@ -329,6 +345,29 @@ function* countByName(
     const found = count(all.map((series) => range(series, grid, options)))
     if (found.times.length > 0) yield { ...found, labels: [[METRIC_NAME, name]] }
   }
+}
+
+/** At one point: the series with the greatest value, or with the latest sample, whose time is then the value. */
+function* top(
+  selected: ReadonlyArray<MockSeries>,
+  isByTime: boolean,
+  grid: Grid,
+  options: EvaluateOptions
+): Generator<ResultSeries> {
+  let greatest: ResultSeries | undefined
+  for (const series of selected) {
+    const found = range(series, grid, options)
+    const [stored] = found.values
+    if (stored === undefined || (!isByTime && typeof stored !== "number")) continue
+    const last = lastAtOrBefore(series.times, Math.min(grid.startMillis, options.untilMillis))
+    const value = isByTime ? series.times[last]! / 1000 : Number(stored)
+    const labels = isByTime ? found.labels.filter(([name]) => name !== METRIC_NAME) : found.labels
+    // A NaN is less than any number.
+    if (greatest === undefined || Number.isNaN(greatest.values[0]) || value > Number(greatest.values[0])) {
+      greatest = { ...found, labels, values: [value] }
+    }
+  }
+  if (greatest !== undefined) yield greatest
 }
 
 /** A range has no stale markers. */

@@ -32,6 +32,7 @@ import { storedBlocks } from "./query/storedBlocks.ts"
 import type { RangeQuery, RemoteReadQuery, StoredQuery, TimeRange } from "./RangeQuery.ts"
 import type { ExternalLabels } from "./remoteRead/externalLabels.ts"
 import { readBlocks } from "./remoteRead/readBlocks.ts"
+import { makeSentinels } from "./remoteRead/sentinel.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
@@ -320,6 +321,11 @@ const make = (
       : Effect.map(configuration, (known) => known?.externalLabels)
   )
 
+  const sentinels = makeSentinels({
+    ask: (endpoint) => Effect.map(tryOnce("sentinel", endpoint), ({ value }) => value),
+    externalLabels
+  })
+
   /** The parameters for the server, as far as it is known now. */
   const exactness = Effect.map(
     backend,
@@ -449,10 +455,16 @@ const make = (
       return yield* storedSamples.count(query, samples, blocks)
     }),
     remoteRead: Effect.fnUntraced(function* (query) {
-      const request = Api.remoteReadRequest(query)
+      // The other form is one message, which shows whether it is complete.
+      const isStreamed = query.accepted?.includes("chunks") !== false
+      const sentinel = isStreamed ? yield* sentinels.choose(query) : undefined
+      const request = Api.remoteReadRequest(query, sentinel)
       const span = yield* Effect.makeSpanScoped("PrometheusClient.remoteRead", spanOf(request))
       const samples = yield* storedSamples.expect(query, query.endMillis - query.startMillis + 1)
-      const body = yield* Effect.withParentSpan(send(request, samples), span, { captureStackTrace: false })
+      const body = yield* send(request, samples).pipe(
+        Effect.withParentSpan(span, { captureStackTrace: false }),
+        Effect.tapError(sentinels.onFailure)
+      )
       // The messages of the body have no room for warnings.
       const { headers, status } = body.response
       yield* judge(
@@ -467,9 +479,10 @@ const make = (
         excludedLabels: settings.excludedLabels,
         externalLabels: query.externalLabels,
         keepStaleMarkers: query.keepStaleMarkers,
+        hasSentinel: sentinel !== undefined,
         mask
       })
-      return yield* storedSamples.count(query, samples, blocks)
+      return yield* storedSamples.count(query, samples, sentinels.watch(query, blocks))
     })
   }
 }

@@ -104,6 +104,12 @@ const policies = tableOf({
     advice:
       "Set api to auto or query_range, and please report this with the server's name and version: it sent an encoding that this version does not support."
   },
+  /** Series would get another identity than before. */
+  OtherReplica: {
+    ...failsStream,
+    advice:
+      "Set base_url to one replica: a load balancer may have passed requests to several. Or remove this label from external_labels in the server's configuration. If that has just changed, start the sync again."
+  },
   /** Metrics and queries can still be read. */
   UnlistedGroup: {
     ...failsStream,

@@ -201,13 +201,16 @@ const readStatuses: ApiRequest["statusReasons"] = {
   501: "NoRemoteRead"
 }
 
-/** A remote read. */
-export const remoteReadRequest = ({ accepted = ["chunks"], ...query }: RemoteReadQuery): ApiRequest => ({
+/** A remote read, and that of a sentinel. */
+export const remoteReadRequest = (
+  { accepted = ["chunks"], ...query }: RemoteReadQuery,
+  sentinel?: StoredQuery
+): ApiRequest => ({
   method: "POST",
   path: "/api/v1/read",
   params: {},
   binary: {
-    body: readRequest(query, accepted),
+    body: readRequest(sentinel === undefined ? [query] : [query, sentinel], accepted),
     headers: {
       "content-type": "application/x-protobuf",
       "content-encoding": "snappy",

@@ -1,12 +1,13 @@
 /**
  * Whether the labels of stored series follow from those of a remote read, to which a server adds its external labels: without
- * them, a series must have the same identity as in the response to a query.
+ * them, a series must have the same identity as in the response to a query. Labels that no series has by itself must be on all
+ * series of a response: otherwise it is from another server than the configuration.
  */
 import { Effect } from "effect"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
-import type { ExternalLabels } from "../prometheus/remoteRead/externalLabels.ts"
-import type { Matcher } from "../promql/Matcher.ts"
+import { CheckedLabels, type ExternalLabels } from "../prometheus/remoteRead/externalLabels.ts"
+import { hasLabel, type Matcher } from "../promql/Matcher.ts"
 
 /** What is known of the external labels of a server, for one sync. */
 export interface LabelCheck {
@@ -26,7 +27,7 @@ export interface LabelCheck {
 
 /** Checks the labels of a client's server. Only a server with external labels gets requests for streams. */
 export const makeLabelCheck = (client: PrometheusClient["Service"]): LabelCheck => {
-  /** By external label: whether any series has it and its value by itself. */
+  /** By external label: whether any series has a label of that name by itself. */
   const isOwned = new Map<string, Effect.Effect<boolean>>()
 
   /** Whether there are such series, or that cannot be found out. */
@@ -37,11 +38,11 @@ export const makeLabelCheck = (client: PrometheusClient["Service"]): LabelCheck 
       Effect.orElseSucceed(() => true)
     )
 
-  const anyOwns = Effect.fnUntraced(function* (matcher: Matcher) {
-    const known = isOwned.get(matcher.label)
+  const anyOwns = Effect.fnUntraced(function* (label: string) {
+    const known = isOwned.get(label)
     if (known !== undefined) return yield* known
-    const cached = yield* Effect.cached(exist([matcher], 0))
-    isOwned.set(matcher.label, cached)
+    const cached = yield* Effect.cached(exist([hasLabel(label)], 0))
+    isOwned.set(label, cached)
     return yield* cached
   })
 
@@ -49,13 +50,17 @@ export const makeLabelCheck = (client: PrometheusClient["Service"]): LabelCheck 
     droppable: Effect.fnUntraced(function* (matchers, { startMillis }) {
       const labels = yield* client.externalLabels
       if (labels === undefined || labels.size === 0) return labels
+      const unowned = new Set<string>()
       for (const [label, value] of labels) {
         if (selects(matchers, label, value)) return undefined
-        const own: Matcher = { label, operator: "=", value }
         // Without a matcher for this stream first: usually there are none in all of the server.
-        if ((yield* anyOwns(own)) && (yield* exist([...matchers, own], startMillis))) return undefined
+        if (!(yield* anyOwns(label)) || !(yield* exist([...matchers, hasLabel(label)], startMillis))) {
+          unowned.add(label)
+        } else if (yield* exist([...matchers, { label, operator: "=", value }], startMillis)) {
+          return undefined
+        }
       }
-      return labels
+      return new CheckedLabels(labels, unowned)
     })
   }
 }

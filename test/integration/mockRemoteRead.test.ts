@@ -16,7 +16,7 @@ import type { RealServer } from "../support/RealServer.ts"
 import type { RemoteSeriesInput, RemoteValue } from "../support/remoteWrite.ts"
 import { describeEachConcurrently, prometheusServers } from "../support/servers.ts"
 
-const requestFor = (query: RemoteReadQuery, form: ResponseForm) => readRequest(query, [form])
+const requestFor = (query: RemoteReadQuery, form: ResponseForm) => readRequest([query], [form])
 
 const headers = {
   "content-type": "application/x-protobuf",

@@ -86,7 +86,7 @@ const asWritten = ({ buckets = [], count, sum }: ApiHistogram): Histogram => ({
 
 /** The encodings of the chunks that a server sends. */
 const encodingsOf = Effect.fnUntraced(function* (server: RealServer, startMillis: number, endMillis: number) {
-  const request = readRequest({ matchers: [hasLabel("__name__")], startMillis, endMillis }, ["chunks"])
+  const request = readRequest([{ matchers: [hasLabel("__name__")], startMillis, endMillis }], ["chunks"])
   const bytes = yield* Effect.promise(async () => {
     const response = await fetch(`${server.baseUrl}/api/v1/read`, { method: "POST", body: request })
     return response.bytes()

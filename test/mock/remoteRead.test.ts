@@ -38,7 +38,7 @@ const send = (mock: MockPrometheus, { endMillis, form, matchers, startMillis }: 
     startMillis: startMillis ?? -1e15,
     endMillis: endMillis ?? 1e15
   }
-  const body = readRequest(query, [form ?? "chunks"])
+  const body = readRequest([query], [form ?? "chunks"])
   const response = mock.handle(makeRequest("POST", new URL("http://mock/api/v1/read"), [], body), nowMillis)
   return { ...response, query, bytes: Buffer.concat([...response.body]) }
 }
@@ -263,7 +263,10 @@ describe("the mock's remote read", () => {
     assert.strictEqual(status("GET", ""), 405)
     assert.strictEqual(status("OPTIONS", ""), 204)
     assert.strictEqual(status("POST", "not snappy"), 400)
-    assert.strictEqual(status("POST", readRequest({ matchers: all, startMillis: 0, endMillis: 1 }, [])), 200)
+    assert.strictEqual(
+      status("POST", readRequest([{ matchers: all, startMillis: 0, endMillis: 1 }], [])),
+      200
+    )
     const bad = [{ label: "a", operator: "=~", value: "(" } as const]
     assert.strictEqual(send(mock, { matchers: bad }).status, 500)
   })

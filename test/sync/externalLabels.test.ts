@@ -7,7 +7,7 @@ import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
 import { type Matcher, ofMetric } from "../../src/promql/Matcher.ts"
 import { makeLabelCheck } from "../../src/sync/externalLabels.ts"
 import { start } from "../support/gauge.ts"
-import { type Setting, setUp } from "./readMock.ts"
+import { failuresOf, incremental, readAll, type Setting, samplesOf, setUp } from "./readMock.ts"
 
 const equal = (label: string, value: string): Matcher => ({ label, operator: "=", value })
 
@@ -64,8 +64,8 @@ describe("the check of labels", () => {
         [ofMetric("some"), equal("n", "2")]
       )
       assert.deepStrictEqual(result.found, [external, external, undefined, undefined, external])
-      // One per external label, and one per stream for the one that series have.
-      assert.strictEqual(result.lists, 2 + 5)
+      // One per external label, one per stream for the one that series have, and one for its value in three of them.
+      assert.strictEqual(result.lists, 2 + 5 + 3)
       assert.strictEqual(result.configs, 1)
     })
   )
@@ -103,6 +103,43 @@ describe("the check of labels", () => {
       })
       const result = yield* check({ faults: mimir }, [ofMetric("plain")])
       assert.deepStrictEqual(result, { found: [{}], lists: 0, configs: 0 })
+    })
+  )
+
+  it.effect("lets no series pass whose external labels are those of another replica", () =>
+    Effect.gen(function* () {
+      const plain = [makeSeries({ __name__: "plain", job: "a" }, [[start, 1]])]
+      const own = [...plain, makeSeries({ __name__: "plain", replica: "c" }, [[start, 1]])]
+      const readFrom = (series: Setting["series"], others: Readonly<Record<string, string>>) =>
+        readAll(incremental("plain"), {
+          series,
+          points: 2,
+          config: { sampling: "raw", max_retries: 0 },
+          mock: {
+            externalLabels: others,
+            faults: onPath("/api/v1/status/config", {
+              body: JSON.stringify({
+                status: "success",
+                data: { yaml: "global:\n  external_labels:\n    replica: a\n" }
+              }),
+              headers: { "content-type": "application/json" }
+            })
+          }
+        })
+      const failed = yield* readFrom(plain, { replica: "b" })
+      assert.match(
+        failuresOf(failed.events),
+        /a series has the external label \{replica="b"\}, but the server's configuration has \{replica="a"\}\. Set base_url to one replica/
+      )
+      const lacking = yield* readFrom(plain, {})
+      assert.match(failuresOf(lacking.events), /a series lacks the external label \{replica="a"\}/)
+      for (const { events } of [failed, lacking]) assert.strictEqual(samplesOf(events).size, 0)
+      const passed = yield* readFrom(plain, { replica: "a" })
+      assert.strictEqual(samplesOf(passed.events).size, 1)
+      // Where series have such a label, it may be missing.
+      const owned = yield* readFrom(own, { replica: "a" })
+      assert.strictEqual(failuresOf(owned.events), "")
+      assert.strictEqual(samplesOf(owned.events).size, 2)
     })
   )
 })

@@ -25,6 +25,12 @@ export interface Body {
   readonly bytes?: Stream.Stream<Uint8Array, PrometheusError>
 }
 
+/** Whether its end is marked. Otherwise it ends with the connection, which may have broken off. */
+export const isDelimited = ({ response }: Body): boolean =>
+  !(response instanceof NodeHttpIncomingMessage) ||
+  response.headers["transfer-encoding"] !== undefined ||
+  response.headers["content-length"] !== undefined
+
 const failure = (reason: Reason, { address }: Body, how: string): PrometheusError =>
   new PrometheusError({ reason, summary: `The response from ${address} ${how}.` })
 

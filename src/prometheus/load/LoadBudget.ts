@@ -4,7 +4,7 @@
  * Effect's `RateLimiter` does not serve: it takes tokens when they are asked for, and has no way to give back those of a request
  * that was interrupted while it waited, or that returned fewer samples than expected.
  */
-import { Effect, Semaphore } from "effect"
+import { Effect, Exit, Semaphore } from "effect"
 import type { Settings } from "../../config/ConnectorConfig.ts"
 import { durationText } from "../../text/figures.ts"
 import type { Charge, LoadAccount } from "./LoadAccount.ts"
@@ -55,6 +55,9 @@ const unlimited: LoadBudget = { admit: () => Effect.void, settle: () => Effect.v
 /** Only books what is not booked yet. */
 const nothing: Charge = { requestMillis: 0, sampleMillis: 0, hasWaited: true }
 
+/** How long the end of a request waits for the account. */
+const GIVE_BACK_MILLIS = 500
+
 /** A wait that a person notices, at once or in all. */
 const LONG_WAIT_MILLIS = 2000
 const LONG_WAITS_MILLIS = 5000
@@ -73,12 +76,23 @@ export const makeLoadBudget = Effect.fnUntraced(function* (
   let waitedMillis = 0
   let hasSaid = false
 
+  /** The samples are booked once, and stay to be booked if the account cannot be reached. */
   const book = (charge: Charge) =>
     Effect.suspend(() => {
       const samples = unbooked
-      unbooked = 0
-      return account.book({ ...charge, sampleMillis: charge.sampleMillis + samples * millisPerSample })
+      unbooked -= samples
+      return Effect.onExit(
+        account.book({ ...charge, sampleMillis: charge.sampleMillis + samples * millisPerSample }),
+        (exit) =>
+          Effect.sync(() => {
+            if (Exit.isFailure(exit)) unbooked += samples
+          })
+      )
     })
+
+  /** For the end of a request: an account that is away must not hold it up. */
+  const bookSoon = (charge: Charge) =>
+    Effect.timeoutOption(Effect.interruptible(book(charge)), GIVE_BACK_MILLIS)
 
   const say = (waitMillis: number) =>
     Effect.suspend(() => {
@@ -95,14 +109,14 @@ export const makeLoadBudget = Effect.fnUntraced(function* (
 
   const turn = Effect.fnUntraced(function* (samples: ExpectedSamples | undefined) {
     const expected = samples === undefined || samples.isBooked ? 0 : samples.expected
-    if (samples !== undefined) samples.isBooked = true
     let booking = yield* book({ requestMillis, sampleMillis: expected * millisPerSample })
+    if (samples !== undefined) samples.isBooked = true
     if (!booking.isBooked) {
       yield* wait(booking.waitMillis)
       booking = yield* book({ requestMillis, sampleMillis: 0, hasWaited: true })
     }
     yield* Effect.onInterrupt(wait(booking.waitMillis), () =>
-      book({ requestMillis: -requestMillis, sampleMillis: 0, hasWaited: true })
+      bookSoon({ requestMillis: -requestMillis, sampleMillis: 0, hasWaited: true })
     )
   })
 
@@ -120,7 +134,7 @@ export const makeLoadBudget = Effect.fnUntraced(function* (
       Effect.suspend(() => {
         if (millisPerSample === 0) return Effect.void
         unbooked += samples.counted - (samples.isBooked ? samples.expected : 0)
-        return unbooked === 0 ? Effect.void : Effect.asVoid(book(nothing))
+        return unbooked === 0 ? Effect.void : Effect.asVoid(bookSoon(nothing))
       })
   }
 })

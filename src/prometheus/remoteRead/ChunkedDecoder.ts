@@ -4,6 +4,7 @@ import { BitReader } from "./BitReader.ts"
 import { decodeChunk } from "./chunks.ts"
 import { FrameReader } from "./FrameReader.ts"
 import { ProtobufReader } from "./ProtobufReader.ts"
+import { damaged } from "./RemoteReadError.ts"
 import type { ReadDecoding } from "./readDecoding.ts"
 import { SampleMerger } from "./SampleMerger.ts"
 import { type Range, SeriesReader } from "./SeriesReader.ts"
@@ -14,10 +15,13 @@ export class ChunkedDecoder {
   private readonly bits = new BitReader()
   private readonly seriesReader: SeriesReader
   private readonly merger: SampleMerger
+  private readonly hasSentinel: boolean
   private series: Series | undefined
+  private isComplete = false
   private failure: unknown
 
   constructor(decoding: ReadDecoding) {
+    this.hasSentinel = decoding.hasSentinel === true
     this.seriesReader = new SeriesReader(decoding)
     this.merger = new SampleMerger(decoding.range, decoding.keepStaleMarkers)
   }
@@ -33,6 +37,9 @@ export class ChunkedDecoder {
   finish(): ReadonlyArray<SampleBlock> {
     return this.attempt(() => {
       this.frames.finish()
+      if (this.hasSentinel && !this.isComplete) {
+        throw damaged("it ends between two frames, before the result that was requested last")
+      }
       this.merger.end()
     })
   }
@@ -50,10 +57,19 @@ export class ChunkedDecoder {
   }
 
   private readFrame(message: ProtobufReader): void {
+    const series: Array<Range> = []
+    let query = 0
     for (let field = message.next(); field !== 0; field = message.next()) {
-      if (field === 1) this.readSeries(message.message())
+      if (field === 1) series.push(message.range())
+      else if (field === 2) query = message.int64()
       else message.skip()
     }
+    if (this.hasSentinel && query !== 0) {
+      this.isComplete = true
+      return
+    }
+    if (this.isComplete) throw damaged("the frames of its results are mixed up")
+    for (const [start, end] of series) this.readSeries(message.at(start, end))
   }
 
   private readSeries(message: ProtobufReader): void {

@@ -4,8 +4,9 @@
  * - `damaged`: the bytes are cut short, changed, or of another shape
  * - `unsupported`: an encoding that is not known here; the server may be able to send samples instead of chunks
  * - `oversized`: more than fits into memory
+ * - `foreign`: the external labels are those of another server
  */
-export type RemoteReadErrorKind = "damaged" | "unsupported" | "oversized"
+export type RemoteReadErrorKind = "damaged" | "unsupported" | "oversized" | "foreign"
 
 /** A response to a remote read that cannot be decoded. Its message is the part of a sentence after "cannot be read:". */
 export class RemoteReadError extends Error {

@@ -43,10 +43,14 @@ export class SamplesDecoder {
     return this.merger.take()
   }
 
+  /** Reads the first result. A second one is that of the sentinel. */
   private readResponse(message: ProtobufReader): void {
+    let hasResult = false
     for (let field = message.next(); field !== 0; field = message.next()) {
-      if (field === 1) this.readResult(message.message())
-      else message.skip()
+      if (field === 1 && !hasResult) {
+        hasResult = true
+        this.readResult(message.message())
+      } else message.skip()
     }
   }
 

@@ -1,9 +1,12 @@
 /** Reads the labels of the series in a response. */
+
+import { labelText } from "../../promql/Matcher.ts"
 import type { Series } from "../../samples/Sample.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "../../samples/Series.ts"
+import { excerptLine } from "../../text/excerpt.ts"
 import type { ExternalLabels } from "./externalLabels.ts"
 import type { ProtobufReader } from "./ProtobufReader.ts"
-import { oversized } from "./RemoteReadError.ts"
+import { oversized, RemoteReadError } from "./RemoteReadError.ts"
 import type { ReadDecoding } from "./readDecoding.ts"
 
 /** The longest labels of a series, in bytes: every one of its records repeats them. */
@@ -42,15 +45,31 @@ export class SeriesReader {
     let series = this.cache?.get(key)
     if (series === undefined) {
       const described = new DecodedSeries()
-      const pairs = labels
-        .map(([start, end]) => labelOf(message.at(start, end)))
-        .filter(([name, value]) => this.externalLabels.get(name) !== value)
+      const all = labels.map(([start, end]) => labelOf(message.at(start, end)))
+      this.checkExternal(all)
+      const pairs = all.filter(([name, value]) => this.externalLabels.get(name) !== value)
       described.describe(canonicalLabels(pairs), this.excludedLabels)
       series = described
       this.cache?.add(key, series, key.length)
     }
     this.current = { key, series }
     return series
+  }
+
+  /** Labels that only the server adds show which server it is. Otherwise a label of another one would be taken for the series' own. */
+  private checkExternal(labels: ReadonlyArray<readonly [name: string, value: string]>): void {
+    for (const name of this.externalLabels.unowned ?? []) {
+      const expected = this.externalLabels.get(name) ?? ""
+      const found = labels.find(([other]) => other === name)?.[1]
+      if (found === expected) continue
+      const shown = (value: string) => excerptLine(labelText([[name, value]]))
+      throw new RemoteReadError(
+        "foreign",
+        found === undefined
+          ? `a series lacks the external label ${shown(expected)} of the server's configuration`
+          : `a series has the external label ${shown(found)}, but the server's configuration has ${shown(expected)}`
+      )
+    }
   }
 }
 

@@ -4,7 +4,20 @@
  */
 
 /** Labels by name. */
-export type ExternalLabels = ReadonlyMap<string, string>
+export interface ExternalLabels extends ReadonlyMap<string, string> {
+  /** Those that no series has by itself: all series of a remote read must have them, with these values. */
+  readonly unowned?: ReadonlySet<string>
+}
+
+/** External labels, some of them not owned by any series. */
+export class CheckedLabels extends Map<string, string> implements ExternalLabels {
+  readonly unowned: ReadonlySet<string>
+
+  constructor(labels: Iterable<readonly [name: string, value: string]>, unowned: ReadonlySet<string>) {
+    super(labels)
+    this.unowned = unowned
+  }
+}
 
 /** Line breaks of YAML that are none in a configuration. */
 const otherBreaks = /[\u0085\u2028\u2029]/

@@ -1,7 +1,7 @@
 /** The samples of a response to a remote read, in blocks, as they arrive. */
 import { Effect, Stream } from "effect"
 import type { SampleBlock } from "../../samples/Sample.ts"
-import { type Body, bodyBytes } from "../http/body.ts"
+import { type Body, bodyBytes, isDelimited } from "../http/body.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { decodeChunks } from "../query/decodeChunks.ts"
 import { ChunkedDecoder } from "./ChunkedDecoder.ts"
@@ -12,7 +12,8 @@ import { SamplesDecoder } from "./SamplesDecoder.ts"
 const reasons: Readonly<Record<RemoteReadErrorKind, Reason>> = {
   damaged: "BrokenResponse",
   unsupported: "UnknownEncoding",
-  oversized: "TooLarge"
+  oversized: "TooLarge",
+  foreign: "OtherReplica"
 }
 
 /** Decodes a response in the form that the server chose. */
@@ -21,6 +22,11 @@ export const readBlocks = (
   { mask, ...decoding }: ReadDecoding & { readonly mask: (text: string) => string }
 ): Stream.Stream<SampleBlock, PrometheusError> => {
   const isStreamed = /streamed/i.test(body.response.headers["content-type"] ?? "")
+  // Then nothing shows whether it is complete.
+  if (isStreamed && decoding.hasSentinel !== true && !isDelimited(body)) {
+    const summary = `The response from ${body.address} has no marked end: it may be cut short.`
+    return Stream.fail(new PrometheusError({ reason: "BrokenResponse", summary }))
+  }
   const decoder = isStreamed ? new ChunkedDecoder(decoding) : new SamplesDecoder(decoding)
   const unreadable = (error: unknown): PrometheusError => {
     if (!(error instanceof RemoteReadError)) throw error

@@ -14,4 +14,6 @@ export interface ReadDecoding {
   readonly externalLabels?: ExternalLabels | undefined
   /** Whether blocks have stale markers too: see `staleMarkers`. */
   readonly keepStaleMarkers?: boolean | undefined
+  /** Whether a streamed response must end with the result of a second query: see `sentinel`. */
+  readonly hasSentinel?: boolean | undefined
 }

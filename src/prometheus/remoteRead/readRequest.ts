@@ -1,17 +1,17 @@
 /** The body of a remote read: the protobuf message `ReadRequest` in snappy's block format. */
 import type { MatchOperator } from "../../promql/Matcher.ts"
-import type { RemoteReadQuery, ResponseForm } from "../RangeQuery.ts"
+import type { ResponseForm, StoredQuery } from "../RangeQuery.ts"
 import { integer, message } from "./protobufWriter.ts"
 import { snappyLiteral } from "./snappy.ts"
 
-/** The request for a query, with the accepted forms of the response in the order of preference. */
+/** The request for queries, with the accepted forms of the response in the order of preference. */
 export const readRequest = (
-  query: RemoteReadQuery,
+  queries: ReadonlyArray<StoredQuery>,
   accepted: ReadonlyArray<ResponseForm>
 ): Uint8Array<ArrayBuffer> =>
   snappyLiteral(
     Buffer.concat([
-      message(1, queryMessage(query)),
+      ...queries.map((query) => message(1, queryMessage(query))),
       message(2, Buffer.from(accepted.map((form) => responseTypes[form])))
     ])
   )
@@ -20,7 +20,7 @@ const responseTypes: Readonly<Record<ResponseForm, number>> = { samples: 0, chun
 
 const matchTypes: Readonly<Record<MatchOperator, number>> = { "=": 0, "!=": 1, "=~": 2, "!~": 3 }
 
-const queryMessage = ({ endMillis, matchers, startMillis }: RemoteReadQuery): Buffer =>
+const queryMessage = ({ endMillis, matchers, startMillis }: StoredQuery): Buffer =>
   Buffer.concat([
     // Samples have whole milliseconds.
     integer(1, Math.ceil(startMillis)),

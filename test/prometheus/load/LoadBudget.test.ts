@@ -198,6 +198,44 @@ describe("LoadBudget", () => {
     })
   )
 
+  it.effect("does not lose samples while the account cannot be reached, and does not wait long for it", () =>
+    Effect.gen(function* () {
+      const booked: Array<readonly [requestMillis: number, sampleMillis: number]> = []
+      let isAway = false
+      const account: LoadAccount = {
+        book: ({ requestMillis, sampleMillis }) =>
+          Effect.suspend(() => {
+            if (isAway) return Effect.never
+            booked.push([requestMillis, sampleMillis])
+            return Effect.succeed({ isBooked: true, waitMillis: 60_000 })
+          })
+      }
+      const budget = yield* makeLoadBudget(limits(1, 1000), account)
+      const ended = Effect.fnUntraced(function* (effect: Effect.Effect<unknown>) {
+        const fiber = yield* Effect.forkChild(Effect.uninterruptible(effect), { startImmediately: true })
+        yield* TestClock.adjust(500)
+        assert.isDefined(fiber.pollUnsafe())
+      })
+      const read = new ExpectedSamples(1, 0)
+      read.arrived = 700
+      const interrupted = new ExpectedSamples(1, 300)
+      const waiting = yield* Effect.forkChild(budget.admit(), { startImmediately: true })
+      isAway = true
+      yield* ended(budget.settle(read))
+      // Its place cannot be given back.
+      yield* ended(Fiber.interrupt(waiting))
+      const other = yield* Effect.forkChild(budget.admit(interrupted), { startImmediately: true })
+      yield* Fiber.interrupt(other)
+      yield* ended(budget.settle(interrupted))
+      isAway = false
+      yield* budget.settle(new ExpectedSamples(1, 0))
+      assert.deepStrictEqual(booked, [
+        [1000, 0],
+        [0, 700]
+      ])
+    })
+  )
+
   it.effect("says once that requests wait, and counts those that do", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []

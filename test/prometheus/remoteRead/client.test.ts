@@ -31,6 +31,8 @@ const query: RemoteReadQuery = {
   endMillis: 2000
 }
 
+const nothing = '{"status":"success","data":{"resultType":"vector","result":[]}}'
+
 interface Received {
   readonly method: string | undefined
   readonly url: string | undefined
@@ -38,7 +40,10 @@ interface Received {
   readonly body: Buffer
 }
 
-/** The samples that a client reads from a server with such responses, or its error, and the requests that the server received. */
+/**
+ * The samples that a client reads from a server with such responses, or its error, and the reads that the server received. Queries
+ * return nothing.
+ */
 const readFrom = (
   respond: (response: ServerResponse, request: Received) => void,
   config: object = {},
@@ -49,6 +54,10 @@ const readFrom = (
     const baseUrl = yield* serveRaw((request, response) => {
       void buffer(request).then((body) => {
         const { headers, method, url } = request
+        if (!url?.includes("/api/v1/read")) {
+          send(response, [nothing])
+          return
+        }
         received.push({ method, url, headers, body })
         respond(response, received.at(-1)!)
       })

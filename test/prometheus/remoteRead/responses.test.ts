@@ -326,3 +326,48 @@ describe("a response in one message", () => {
     assert.throws(() => decodeMessage([bytes]), RemoteReadError, "order of time")
   })
 })
+
+describe("a response with a sentinel", () => {
+  const value = {
+    encoding: 1,
+    data: bytesOf(xorChunk([{ time: 1n, value: bitsOf(1) }], { oneIn: () => false } as never))
+  }
+  const first = (n: string) => frame(Buffer.concat([chunkedSeries([["n", n]], [value]), integer(2, 0)]))
+  const last = frame(Buffer.concat([chunkedSeries([["n", "sentinel"]], [value]), integer(2, 1)]))
+  const decoding = {
+    range: { startMillis: 0, endMillis: 9 },
+    series: undefined,
+    excludedLabels: new Set<string>(),
+    hasSentinel: true
+  }
+  const read = (...frames: ReadonlyArray<Uint8Array>) => {
+    const decoder = new ChunkedDecoder(decoding)
+    return samplesOf([...frames.flatMap((bytes) => decoder.push(bytes)), ...decoder.finish()])
+  }
+
+  it("does not have its samples", () => {
+    assert.deepStrictEqual(
+      read(first("a"), first("b"), last).map(([n]) => n),
+      ["a", "b"]
+    )
+    assert.deepStrictEqual(read(last), [])
+    assert.deepStrictEqual(read(last, last), [])
+  })
+
+  it("is cut short between any two frames without it", () => {
+    for (const frames of [[], [first("a")], [first("a"), first("b")]]) {
+      assert.throws(() => read(...frames), RemoteReadError, "ends between two frames")
+    }
+    assert.throws(() => read(last, first("a")), RemoteReadError, "mixed up")
+  })
+
+  it("in one message has its result last", () => {
+    const series = (time: number) => field(1, field(1, field(2, integer(2, time))))
+    const decoder = new SamplesDecoder(decoding)
+    decoder.push(snappyLiteral(Buffer.concat([series(3), series(4)])))
+    assert.deepStrictEqual(
+      samplesOf(decoder.finish()).map(([, time]) => time),
+      [3]
+    )
+  })
+})
