@@ -480,6 +480,7 @@ const make = (
         externalLabels: query.externalLabels,
         keepStaleMarkers: query.keepStaleMarkers,
         hasSentinel: sentinel !== undefined,
+        acceptsSamples: query.accepted?.includes("samples"),
         mask
       })
       return yield* storedSamples.count(query, samples, sentinels.watch(query, blocks))

@@ -21,7 +21,13 @@ export const readBlocks = (
   body: Body,
   { mask, ...decoding }: ReadDecoding & { readonly mask: (text: string) => string }
 ): Stream.Stream<SampleBlock, PrometheusError> => {
-  const isStreamed = /streamed/i.test(body.response.headers["content-type"] ?? "")
+  const contentType = body.response.headers["content-type"] ?? ""
+  const isStreamed = /streamed/i.test(contentType)
+  // Older servers, and Cortex, have no other form, whatever is accepted.
+  if (!isStreamed && decoding.acceptsSamples !== true && /protobuf/i.test(contentType)) {
+    const summary = `The response from ${body.address} has samples instead of chunks: a zero has no sign in that form.`
+    return Stream.fail(new PrometheusError({ reason: "UnknownEncoding", summary }))
+  }
   // Then nothing shows whether it is complete.
   if (isStreamed && decoding.hasSentinel !== true && !isDelimited(body)) {
     const summary = `The response from ${body.address} has no marked end: it may be cut short.`

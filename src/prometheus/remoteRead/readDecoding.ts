@@ -16,4 +16,6 @@ export interface ReadDecoding {
   readonly keepStaleMarkers?: boolean | undefined
   /** Whether a streamed response must end with the result of a second query: see `sentinel`. */
   readonly hasSentinel?: boolean | undefined
+  /** Whether the response may be one message of samples, in which a zero has no sign. */
+  readonly acceptsSamples?: boolean | undefined
 }

@@ -164,6 +164,19 @@ describe("PrometheusClient.remoteRead", () => {
     })
   )
 
+  it.live("refuses samples where only chunks are accepted: a zero has no sign in them", () =>
+    Effect.gen(function* () {
+      const error = yield* failureOf((response) =>
+        send(response, [snappyLiteral(Buffer.alloc(0))], {
+          "content-type": "application/x-protobuf",
+          "content-encoding": "snappy"
+        })
+      )
+      assert.strictEqual(error.reason, "UnknownEncoding", error.message)
+      assert.match(error.message, /has samples instead of chunks/)
+    })
+  )
+
   it.live.each([
     [404, "404 page not found", "NoRemoteRead"],
     [405, "", "NoRemoteRead"],
