@@ -35,6 +35,6 @@ export const streamNameProblems: Check = ({ groups = [], queries = [], tables = 
 export const overrideProblems: Check = ({ overrides = [] }) =>
   overrides.flatMap(({ sampling, selector, step }, index) =>
     selector === undefined && step === undefined && sampling === undefined
-      ? [`overrides[${index}] must have step, selector or sampling: without them, it changes nothing.`]
+      ? [`overrides[${index}] must have step, selector or sampling: without any of them, it changes nothing.`]
       : []
   )

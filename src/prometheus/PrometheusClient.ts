@@ -1,5 +1,5 @@
 /** The service for Prometheus' HTTP API, as far as a reader needs it. */
-import { Clock, Context, Effect, Fiber, Layer, Result, type Scope, type Stream } from "effect"
+import { Clock, Context, Effect, Fiber, Latch, Layer, Result, type Scope, type Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { GrowingMask, isCommon } from "../config/SecretMask.ts"
@@ -108,7 +108,7 @@ export class PrometheusClient extends Context.Service<
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
     /**
      * The CPU time that the server's process has used so far. Undefined if it does not show that, or not within two seconds. Never
-     * fails.
+     * fails, and begins after the first other response.
      */
     readonly cpu: Effect.Effect<ServerCpu | undefined>
     /** The present rows of a table. Their time is `timeMillis`. */
@@ -202,9 +202,12 @@ const make = (
     warnOnce,
     admit: budget.admit
   })
+  /** Opened by the first response that is no refusal. */
+  const responded = Latch.makeUnsafe()
   const heard = (reason?: Reason) =>
     Effect.sync(() => {
       if (reason !== "NoServer") isFirst = false
+      if (reason === undefined) responded.openUnsafe()
     })
   const send = (request: ApiRequest, samples?: ExpectedSamples) =>
     transport(request, samples).pipe(
@@ -409,7 +412,9 @@ const make = (
     }).pipe(
       Effect.scoped,
       Effect.timeout(CPU_TIMEOUT_MILLIS),
-      Effect.orElseSucceed(() => undefined)
+      Effect.orElseSucceed(() => undefined),
+      // Credentials that are refused are not tried for this.
+      responded.whenOpen
     ),
     snapshot: (table, timeMillis) =>
       Effect.flatMap(exactness, (exactness) =>

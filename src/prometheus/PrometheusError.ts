@@ -96,13 +96,13 @@ const policies = tableOf({
   NoRemoteRead: {
     ...failsStream,
     advice:
-      "Read with the query API instead: the server, or a proxy in front of it, does not offer /api/v1/read or does not allow it."
+      "Set api to auto or query_range: the server, or a proxy in front of it, does not offer /api/v1/read or does not allow it."
   },
   /** The server may be able to send samples instead of these chunks. */
   UnknownEncoding: {
     ...failsStream,
     advice:
-      "Read with the query API instead, and please report this with the server's name and version: it sent an encoding that this version does not support."
+      "Set api to auto or query_range, and please report this with the server's name and version: it sent an encoding that this version does not support."
   },
   /** Series would get another identity than before. */
   OtherReplica: {

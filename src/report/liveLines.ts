@@ -128,7 +128,7 @@ const streamLine = (stream: ActiveStream, now: number, layout: Layout, paint: Pa
 }
 
 /** Requests wait although nothing is wrong. */
-const LIMITED = "within the load budget"
+const LIMITED = "limited by the load budget"
 
 const totalName = ({ ended, failed, streams }: RunState): string =>
   `${grouped(ended)} of ${pluralize(streams, "stream")}${failed === 0 ? "" : `, ${grouped(failed)} failed`}`

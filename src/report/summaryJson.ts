@@ -35,12 +35,12 @@ const StreamDocument = Schema.Struct({
 })
 
 const CostDocument = Schema.Struct({
-  requests: described(Count, "The requests to the server, with those that were retried."),
+  requests: described(Count, "The requests to the server, including retries."),
   received_bytes: described(Count, "The bytes of their responses, as they were received."),
   samples: described(Count, "The samples in these responses."),
   server_cpu_seconds: described(
     Schema.NullOr(Seconds),
-    "The CPU time that the server's process used meanwhile, also for others; null if it does not show that."
+    "The CPU time that the server process used during the run, including for other clients; null if the server does not report it."
   )
 })
 

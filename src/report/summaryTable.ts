@@ -149,7 +149,7 @@ const costText = ({ bytes, requests, samples, serverCpuSeconds }: RunCost): stri
   const cpu =
     serverCpuSeconds === undefined
       ? ""
-      : ` The server used ${durationText(serverCpuSeconds)} of CPU meanwhile.`
+      : ` The server used ${durationText(serverCpuSeconds)} of CPU time during the run.`
   return `Cost: ${pluralize(requests, "request")}, ${byteText(bytes)} received, ${pluralize(samples, "sample")}.${cpu}`
 }
 

@@ -121,7 +121,7 @@ const checkKnown = Effect.fnUntraced(function* (
   if (state === undefined) return
   if (state.stepMillis !== grid.stepMillis) {
     return yield* new DestinationError({
-      message: `A part of ${stream} was not saved: another process has begun to write it with ${samplingText(state.stepMillis)}, and this one reads with ${samplingText(grid.stepMillis)}. Run all processes with the same settings.`
+      message: `A part of ${stream} was not saved: another process has begun to write it with ${samplingText(state.stepMillis)}, but this one reads it with ${samplingText(grid.stepMillis)}. Run all processes with the same settings.`
     })
   }
   if (without(covered, state.covered, grid.stepMillis).length > 0) {

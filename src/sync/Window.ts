@@ -371,7 +371,7 @@ const isolated = Effect.fnUntraced(function* (
   const failure = because(
     refusal,
     isRawRange(range)
-      ? `It does so even for a second of one series, ${rangeText(range)}${series}.`
+      ? `It does so even for one second of one series, ${rangeText(range)}${series}.`
       : `It does so even for one point of one series, at ${formatTime(range.lastMillis)}${series}.`
   )
   const { damage, source, stream } = window.context

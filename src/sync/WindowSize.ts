@@ -81,7 +81,7 @@ export const targetWithin = (
   return Math.max(1, Math.min(targetSamples, Math.floor(maxSamplesPerSecond * seconds)))
 }
 
-/** With fewer points, it is not worth a search where the samples begin. */
+/** With fewer points, it is not worth searching for where the samples begin. */
 export const searchedPoints = ({ mostPoints }: WindowBounds): number => 2 * mostPoints
 
 /**

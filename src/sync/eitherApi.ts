@@ -165,7 +165,7 @@ const requestEither = ({
           case "Nothing":
             return Effect.void
           case "Different":
-            return refuse("remote read has other records at the points of a trial")
+            return refuse("remote read returned different records in a trial")
           case "TooMany":
             return refuse(
               `remote read would send about ${result.storedPerPoint.toFixed(1)} stored samples per data point`

@@ -11,10 +11,12 @@ export const remoteReadRule = Effect.fnUntraced(function* (
   if (lookback === undefined) {
     return name === "unknown"
       ? "it is not known what kind of server it is"
-      : `it is not known exactly how ${name} evaluates the points of a grid`
+      : `exactly how ${name} evaluates data points is not known`
   }
   const configuration = yield* client.configuration
   if (configuration === undefined) return "the server does not show its configuration"
   // A query fails then, or warns. A remote read just lacks the samples.
-  return configuration.readsFromOthers ? "the server reads from other servers too" : lookback
+  return configuration.readsFromOthers
+    ? "the server also reads from other servers, and remote read does not report when one of them is unavailable"
+    : lookback
 })

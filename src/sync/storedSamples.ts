@@ -46,7 +46,10 @@ export const makeStoredSamples = Effect.gen(function* () {
     return (yield* client.configuration)?.readsFromOthers === true ? READS_FROM_OTHERS : undefined
   })
 
-  /** Fails so that the request is repeated, by a query. The samples that arrived before are not emitted twice. */
+  /**
+   * Fails so that the request is repeated, by a query. The samples that arrived before are not emitted twice. A remote read could
+   * also return samples instead of chunks, but without the sign of a zero, and in version 2 without native histograms.
+   */
   const byQueries = (error: PrometheusError) =>
     error.reason === "UnknownEncoding"
       ? Effect.andThen(

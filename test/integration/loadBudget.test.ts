@@ -85,7 +85,10 @@ describe("the load budget", () => {
       assert.isAbove(cost.received_bytes, 10 * cost.samples)
       // The mock is no process of its own.
       assert.isNull(cost.server_cpu_seconds)
-      assert.match(result.stderr, /Requests wait for the load budget \(max_samples_per_second is 1000\)/)
+      assert.match(
+        result.stderr,
+        /Requests are waiting for the load budget \(max_samples_per_second is 1000\)/
+      )
       const windows = mock.requests.filter(
         (request) => pointsOf(request) > 0 && !/\(/.test(request.params.get("query") ?? "")
       )

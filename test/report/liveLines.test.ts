@@ -104,9 +104,9 @@ describe("liveLines", () => {
     const state = { ...withActive(active("up")), isLimited: true }
     assert.strictEqual(
       lines(state, 120, 24).at(-1),
-      "3 of 10 streams  ━━━━━━━━━━───────────────────   35 %  19 s left  within the load budget  1.50 k samples/s"
+      "3 of 10 streams  ━━━━━━━━━━───────────────────   35 %  19 s left  limited by the load budget  1.50 k samples/s"
     )
-    assert.match(progressLine(state, 10_000), /, 19 s left, within the load budget$/)
+    assert.match(progressLine(state, 10_000), /, 19 s left, limited by the load budget$/)
   })
 
   it("counts the streams that do not fit", () => {

@@ -28,7 +28,7 @@ gone                      0          0                                      1.3 
 FAILED gone: http://localhost:9090 returned HTTP 503. Try again later.
 
 1,237,447 new rows of 14 series in 4 streams, in 2.5 s (495 k rows/s); prometheus.duckdb has 1.23 MB. 1 request was retried.
-Cost: 12 requests, 34.6 kB received, 8,640 samples. The server used 0.3 s of CPU meanwhile.
+Cost: 12 requests, 34.6 kB received, 8,640 samples. The server used 0.3 s of CPU time during the run.
 1 of 4 streams failed. Run again to resume where it stopped.
 
 Query it:

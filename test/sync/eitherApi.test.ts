@@ -101,12 +101,12 @@ describe("api: auto", () => {
     ],
     [
       "the server reads from others",
-      /^Reading with query_range, because the server reads from other servers too \(api is auto\)\.$/,
+      /^Reading with query_range, because the server also reads from other servers, and remote read does not report when one of them is unavailable \(api is auto\)\.$/,
       { faults: showing(`${plainConfiguration}remote_read:\n- url: http://other\n`) }
     ],
     [
       "the look-back is not known",
-      /because it is not known exactly how Prometheus 3\.0\.0 evaluates the points of a grid/,
+      /because exactly how Prometheus 3\.0\.0 evaluates data points is not known/,
       {
         faults: showing(plainConfiguration, ({ path }) =>
           path === "/api/v1/status/flags" ? { status: 404 } : undefined
@@ -120,7 +120,7 @@ describe("api: auto", () => {
     ],
     [
       "the labels differ",
-      /^m: reading with query_range, because remote read has other records at the points of a trial/,
+      /^m: reading with query_range, because remote read returned different records in a trial/,
       { faults: showing(plainConfiguration), externalLabels: { region: "eu" } }
     ],
     [

@@ -470,7 +470,10 @@ describe("a read of stored samples", () => {
         config: { ...raw, max_retries: 0 },
         mock: { faults: onRead(() => refusal(422, "exceeded sample limit (3)")) }
       })
-      assert.match(failuresOf(events), /It does so even for a second of one series, 2026-01-01T00:00:00Z to /)
+      assert.match(
+        failuresOf(events),
+        /It does so even for one second of one series, 2026-01-01T00:00:00Z to /
+      )
       assert.notInclude(failuresOf(events), "point")
     })
   )

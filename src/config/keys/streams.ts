@@ -153,7 +153,7 @@ export const streamKeys = {
       }),
       sampling: kind.choice(["step", "raw"], {
         title: "Sampling",
-        description: "step or raw for these metrics, in place of the sampling above.",
+        description: "step or raw for these metrics, instead of the general sampling.",
         examples: ["raw"]
       })
     },

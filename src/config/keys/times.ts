@@ -35,7 +35,7 @@ export const rangeKeys = {
     title: "Sampling",
     group: "selection",
     description:
-      "step: one data point per step and series. raw: every sample that the server has stored, with its own time to the millisecond; the step then counts for queries only, which are always evaluated at steps.",
+      "step: one data point per step and series. raw: every sample that the server has stored, with its own time to the millisecond; the step then applies only to queries, which are always evaluated at steps.",
     examples: ["raw"],
     default: "step",
     flag: {

@@ -8,7 +8,7 @@ export const tuningKeys = {
     title: "API",
     group: "tuning",
     description:
-      "How the samples of metrics and groups are requested. query_range: the server evaluates the data points. remote_read: the server sends its stored samples, compressed, and the data points are evaluated here. auto: remote_read where that is less load and the records are the same, otherwise query_range.",
+      "How the samples of metrics and groups are requested. query_range: the server evaluates the data points. remote_read: the server sends its stored samples, compressed, and the data points are evaluated here. auto: remote_read where that causes less load and the records are the same, otherwise query_range.",
     default: "auto",
     flag: {
       name: "api",
@@ -29,7 +29,7 @@ export const tuningKeys = {
     title: "Requests per second",
     group: "tuning",
     description:
-      "The most requests per second to the server, on average: 0.5 is one every two seconds. Retries count too. Without it, only concurrency limits them.",
+      "The maximum number of requests per second, on average; 0.5 means one every two seconds. Retries count too. Without it, only concurrency limits them.",
     examples: [5],
     min: 0.001,
     max: 100_000,
@@ -43,7 +43,7 @@ export const tuningKeys = {
     title: "Samples per second",
     group: "tuning",
     description:
-      "The most samples per second that the server has to return, on average. Queries are then smaller, and wait for each other. Those of retries count too.",
+      "The maximum number of samples per second that the server returns, on average. Queries become smaller and wait for one another. Samples of retried queries count too.",
     examples: [100_000],
     min: 1,
     max: 1_000_000_000,

@@ -100,7 +100,7 @@ export const makeLoadBudget = Effect.fnUntraced(function* (
       if (hasSaid || (waitMillis < LONG_WAIT_MILLIS && waitedMillis < LONG_WAITS_MILLIS)) return Effect.void
       hasSaid = true
       return Effect.logInfo(
-        `Requests wait for the load budget (${limitsText(limits)}), the next one for ${durationText(waitMillis / 1000)}. This is said only once.`
+        `Requests are waiting for the load budget (${limitsText(limits)}), the next one for ${durationText(waitMillis / 1000)}. This message appears only once.`
       )
     })
 

@@ -33,10 +33,10 @@ export const storedBlocks = (
   const samples = new StoredSamples(range, oddities)
   const mixed = (error: unknown): PrometheusError => {
     if (!(error instanceof MixedHistogramsError)) throw error
-    // Parts of fewer series are requested then, at last of one.
+    // Parts with fewer series are requested then, finally with one.
     return new PrometheusError({
       reason: "TooManySeries",
-      summary: `The response from ${address} has native histograms and several series, and servers of this version mix those up.`,
+      summary: `The response from ${address} has native histograms and several series, and this server version mixes up histograms of different series.`,
       advice: "Use selector to read fewer series, or allow /api/v1/read."
     })
   }

@@ -53,6 +53,14 @@ export class SampleMerger {
   private series: Series | undefined
   /** Runs in the order of time, which do not overlap. */
   private held: Array<Run> = []
+  /** The number of samples and buckets that the last merge left in them. */
+  private mergedSize = 0
+  /** The samples of chunks that overlap the runs or each other. They are merged together: see `wait`. */
+  private waiting: Array<Item> = []
+  private waitingSize = 0
+  /** The first time of the first of them, and the last of all. */
+  private waitingFirst = 0
+  private waitingLast = Number.NEGATIVE_INFINITY
   private columns = new FloatColumns(0)
   /** The index after the used part of the columns. */
   private next = 0
@@ -74,6 +82,7 @@ export class SampleMerger {
 
   /** To be called after the last chunk of a series. */
   finish(): void {
+    this.merge()
     this.emitBefore(Number.POSITIVE_INFINITY)
   }
 
@@ -107,9 +116,15 @@ export class SampleMerger {
     if (end === start) return
     this.checkOrder(first)
     const last = this.held.at(-1)
-    if (last === undefined || first > lastTime(last)) {
+    if (last === undefined || first > Math.max(lastTime(last), this.waitingLast)) {
       this.next = end
-      if (last?.kind === "float" && this.held.length === 1 && last.columns === columns && last.to === start) {
+      if (
+        last?.kind === "float" &&
+        this.held.length === 1 &&
+        last.columns === columns &&
+        last.to === start &&
+        this.waiting.length === 0
+      ) {
         last.to = end
         last.latest = start
         if (start - last.from >= BLOCK_SAMPLES) {
@@ -120,7 +135,7 @@ export class SampleMerger {
         this.finish()
         this.held.push({ kind: "float", columns, from: start, to: end, latest: start })
       }
-    } else this.merge(first, itemsOf({ kind: "float", columns, from: start, to: end, latest: start }, first))
+    } else this.wait(first, itemsOf({ kind: "float", columns, from: start, to: end, latest: start }, first))
   }
 
   /** Adds a chunk of histograms. `decode` passes each of them to the callback. */
@@ -145,11 +160,11 @@ export class SampleMerger {
     if (times.length === 0) return
     this.checkOrder(first)
     const last = this.held.at(-1)
-    if (last === undefined || first > lastTime(last)) {
+    if (last === undefined || first > Math.max(lastTime(last), this.waitingLast)) {
       const isLong =
         last?.kind === "histogram" &&
         (last.times.length >= BLOCK_SAMPLES || bucketsOf(last.histograms) > BLOCK_BUCKETS)
-      if (last?.kind === "histogram" && this.held.length === 1 && !isLong) {
+      if (last?.kind === "histogram" && this.held.length === 1 && this.waiting.length === 0 && !isLong) {
         last.latest = last.times.length
         last.times.push(...times)
         last.histograms.push(...histograms)
@@ -157,7 +172,7 @@ export class SampleMerger {
         this.finish()
         this.held.push({ kind: "histogram", times, histograms, latest: 0 })
       }
-    } else this.merge(first, itemsOf({ kind: "histogram", times, histograms, latest: 0 }, first))
+    } else this.wait(first, itemsOf({ kind: "histogram", times, histograms, latest: 0 }, first))
   }
 
   /** A chunk that begins before the end of a block cannot be merged any more. */
@@ -211,13 +226,34 @@ export class SampleMerger {
     return kept
   }
 
-  /** Merges a chunk with the held samples from its first one on. */
-  private merge(first: number, items: ReadonlyArray<Item>): void {
+  /**
+   * Keeps the samples of a chunk until it is merged with the held ones. Merging takes time for all of them, so it waits for as many
+   * as there are: with any number of overlapping chunks, every sample is then merged a few times at most.
+   */
+  private wait(first: number, items: ReadonlyArray<Item>): void {
+    if (this.waiting.length === 0) this.waitingFirst = first
+    for (const item of items) this.waiting.push(item)
+    this.waitingSize += sizeOf(items)
+    this.waitingLast = Math.max(this.waitingLast, items.at(-1)!.time)
+    if (this.waitingSize < Math.max(BLOCK_SAMPLES, this.mergedSize)) return
+    this.merge()
     this.emitBefore(first)
-    const held = this.held.flatMap((run) => itemsOf(run, first))
-    // The sort is stable, so that a held sample comes before a new one of the same time.
-    const sorted = [...held, ...items].sort((a, b) => a.time - b.time)
+    this.mergedSize = this.held.reduce((size, run) => size + sizeOfRun(run), 0)
+  }
+
+  /** Merges the waiting samples with the held ones. */
+  private merge(): void {
+    const { waiting, waitingFirst } = this
+    if (waiting.length === 0) return
+    this.emitBefore(waitingFirst)
+    const held = this.held.flatMap((run) => itemsOf(run, waitingFirst))
+    // The sort is stable, so that of the samples of one time, that of the first chunk is the first.
+    const sorted = [...held, ...waiting].sort((a, b) => a.time - b.time)
     this.held = runsOf(sorted.filter((item, i) => i === 0 || item.time > sorted[i - 1]!.time))
+    this.mergedSize = 0
+    this.waiting = []
+    this.waitingSize = 0
+    this.waitingLast = Number.NEGATIVE_INFINITY
   }
 
   /** Emits the held samples before a time. */
@@ -288,6 +324,13 @@ const hasStale = (words: Uint32Array, start: number, end: number): boolean => {
 
 const lastTime = (run: Run): number =>
   run.kind === "float" ? run.columns.times[run.to - 1]! : run.times.at(-1)!
+
+/** The number of samples and buckets. */
+const sizeOf = (items: ReadonlyArray<Item>): number =>
+  items.reduce((size, item) => size + 1 + ("histogram" in item ? item.histogram.buckets.length : 0), 0)
+
+const sizeOfRun = (run: Run): number =>
+  run.kind === "float" ? run.to - run.from : run.times.length + bucketsOf(run.histograms)
 
 const bucketsOf = (histograms: ReadonlyArray<Histogram>): number =>
   histograms.reduce((sum, { buckets }) => sum + buckets.length, 0)

@@ -115,7 +115,7 @@ const facts = ({ bytes, cost, rows, seconds, streams }: RunSummary, failed: numb
     ["Received", byteText(cost.bytes)],
     ...(cost.serverCpuSeconds === undefined
       ? []
-      : [["CPU of the server meanwhile", durationText(cost.serverCpuSeconds)] as const]),
+      : [["Server CPU time during the run", durationText(cost.serverCpuSeconds)] as const]),
     ...(retries === 0 ? [] : [["Retries", `${grouped(retries)} ×`] as const])
   ]
   return `<dl class="facts">${entries

@@ -253,7 +253,7 @@ describe("LoadBudget", () => {
       yield* Fiber.join(fiber)
       assert.strictEqual(meter.waiting, 0)
       assert.deepStrictEqual(lines, [
-        "Requests wait for the load budget (max_requests_per_second is 0.25), the next one for 4.0 s. This is said only once."
+        "Requests are waiting for the load budget (max_requests_per_second is 0.25), the next one for 4.0 s. This message appears only once."
       ])
     })
   )

@@ -1,9 +1,10 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { HIGH } from "../../../src/prometheus/remoteRead/BitReader.ts"
 import { HistogramLayout } from "../../../src/prometheus/remoteRead/HistogramLayout.ts"
 import { SampleMerger } from "../../../src/prometheus/remoteRead/SampleMerger.ts"
+import { isStaleAt, staleHistogram, wordsOf } from "../../../src/prometheus/remoteRead/staleMarkers.ts"
 import { recycle } from "../../../src/samples/Arena.ts"
-import type { NumberBlock, SampleBlock } from "../../../src/samples/Sample.ts"
+import type { HistogramBlock, NumberBlock, SampleBlock } from "../../../src/samples/Sample.ts"
 import { DecodedSeries } from "../../../src/samples/Series.ts"
 import { type Choices, choices } from "../../choices.ts"
 import { runs } from "../../support/runs.ts"
@@ -104,5 +105,107 @@ describe("SampleMerger", () => {
     merger.finish()
     take()
     assert.strictEqual(emitted, 12_000)
+  })
+
+  it("keeps stale markers only if they are asked for", () => {
+    const take = (keepStaleMarkers: boolean) => {
+      const merger = new SampleMerger({ startMillis: 0, endMillis: 1000 }, keepStaleMarkers)
+      merger.begin(new DecodedSeries())
+      merger.addFloats((room) => {
+        const { columns, start } = room(2)
+        columns.set(start, 1, 0x7ff00000, 2)
+        columns.set(start + 1, 2, 0x7ff80000, 0)
+        return 2
+      })
+      merger.addHistograms((onHistogram) => {
+        onHistogram(3, layout, undefined)
+        onHistogram(4, layout, empty)
+      })
+      merger.finish()
+      return merger.take()
+    }
+    const [floats, histograms] = take(true)
+    assert.deepStrictEqual([...floats!.times], [1, 2])
+    const words = wordsOf(floats as NumberBlock)
+    assert.deepStrictEqual([isStaleAt(words, 0), isStaleAt(words, 1)], [true, false])
+    assert.deepStrictEqual([...histograms!.times], [3, 4])
+    assert.strictEqual((histograms as HistogramBlock).histograms[0], staleHistogram)
+    assert.deepStrictEqual(
+      take(false).map(({ times }) => [...times]),
+      [[2], [4]]
+    )
+  })
+
+  it.prop(
+    "keeps the first of the samples of one time, with any number of overlapping chunks",
+    [choices],
+    ([choices]) => {
+      const merger = new SampleMerger(range)
+      merger.begin(new DecodedSeries())
+      const expected = new Map<number, number>()
+      const blocks: Array<SampleBlock> = []
+      const [spread, count] = [choices.pick([3, 40, 1000]), choices.pick([2, 60, 120])]
+      let first = 1
+      for (let chunk = 1; chunk < 200; chunk++) {
+        const isFloat = !choices.oneIn(30)
+        let time = first
+        const times = Array.from({ length: count }, () => {
+          const own = time
+          time += 1 + choices.below(spread)
+          if (!expected.has(own)) expected.set(own, isFloat ? chunk : -chunk)
+          return own
+        })
+        if (isFloat) {
+          merger.addFloats((room) => {
+            const { columns, start } = room(count)
+            for (const [i, own] of times.entries()) columns.set(start + i, own, 1, chunk)
+            return count
+          })
+        } else {
+          merger.addHistograms((onHistogram) => {
+            for (const own of times) onHistogram(own, layout, { ...empty, count: chunk })
+          })
+        }
+        // The next chunk begins soon after this one, or after its end.
+        first = choices.oneIn(40) ? time : first + choices.below(9)
+        blocks.push(...merger.take())
+      }
+      merger.end()
+      blocks.push(...merger.take())
+      const found = blocks.flatMap((block) =>
+        Array.from(block.times, (time, i) => {
+          if (block._tag === "HistogramBlock") return [time, -Number(block.histograms[i]!.count)] as const
+          const { buffer, byteOffset } = (block as NumberBlock).values
+          return [time, new Uint32Array(buffer, byteOffset, 2 * block.length)[2 * i + 1 - HIGH]!] as const
+        })
+      )
+      assert.deepStrictEqual(
+        found,
+        [...expected].toSorted(([a], [b]) => a - b)
+      )
+    },
+    { arbitrary: { runs: runs(20, 100) }, timeout: 60_000 }
+  )
+
+  it("sorts a sample a few times at most, however many chunks overlap", () => {
+    const sort = vi.spyOn(Array.prototype, "sort")
+    const merger = new SampleMerger(range)
+    merger.begin(new DecodedSeries())
+    const chunks = 3000
+    // Each chunk has one sample near its beginning, and others among those of all chunks.
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      merger.addFloats((room) => {
+        const { columns, start } = room(10)
+        for (let i = 0; i < 10; i++) columns.set(start + i, i === 0 ? chunk : i * 100_000 + chunk, 1, chunk)
+        return 10
+      })
+    }
+    merger.end()
+    const sorted = (sort.mock.contexts as Array<Array<unknown>>).reduce((sum, { length }) => sum + length, 0)
+    sort.mockRestore()
+    const times = merger.take().flatMap((block) => Array.from(block.times, Number))
+    assert.lengthOf(times, 10 * chunks)
+    for (const [i, time] of times.entries()) if (i > 0) assert.isAbove(time, times[i - 1]!)
+    assert.isBelow(sorted, 6 * 10 * chunks)
   })
 })
