@@ -132,8 +132,8 @@ export class PrometheusClient extends Context.Service<
      * series after series, in the order of time, without stale markers unless they are asked for. Only `query.matchers` select
      * series; the configured `selector` is not added. For an equality matcher of an external label and its value, a server looks
      * for series without that label. Fails with `NoRemoteRead` if the server does not offer it, and with `UnknownEncoding` for an
-     * unsupported encoding. The first one of a client asks for a sample that exists, which shows whether responses are complete: see
-     * `remoteRead/sentinel.ts`. Otherwise like `queryRange`.
+     * unsupported encoding. The first one of a client also queries for a sample that exists: the last result of
+     * each request has it, which shows that the response is complete: see `remoteRead/sentinel.ts`. Otherwise like `queryRange`.
      */
     readonly remoteRead: (
       query: RemoteReadQuery

@@ -102,13 +102,13 @@ const policies = tableOf({
   UnknownEncoding: {
     ...failsStream,
     advice:
-      "Set api to auto or query_range, and please report this with the server's name and version: it sent an encoding that this version does not support."
+      "Set api to auto or query_range: the server sends samples in a form that remote read does not support here. If it is a current Prometheus, please report this with its version."
   },
   /** Series would get another identity than before. */
   OtherReplica: {
     ...failsStream,
     advice:
-      "Set base_url to one replica: a load balancer may have passed requests to several. Or remove this label from external_labels in the server's configuration. If that has just changed, start the sync again."
+      "Set base_url to one replica: a load balancer may have passed requests to several. Or remove this label from external_labels in the server's configuration. If external_labels changed during the sync, start it again."
   },
   /** Metrics and queries can still be read. */
   UnlistedGroup: {

@@ -84,7 +84,7 @@ export const dryRunText = (
     ...(remoteRead === undefined || all.samples === 0
       ? []
       : [
-          `By remote read, which it would ${remoteRead.isLikely ? "probably" : "not"} take, the server would send about ${pluralize(remoteRead.samples, "stored sample")} in ${byteText(remoteRead.bytes)}.`
+          `With remote read, which the run would ${remoteRead.isLikely ? "probably" : "not"} use, the server would send about ${pluralize(remoteRead.samples, "stored sample")} in ${byteText(remoteRead.bytes)}.`
         ]),
     ...(parts === undefined || parts.length === 0 ? [] : [partsText(parts)]),
     "Nothing was read or written."

@@ -6,7 +6,7 @@ import { cpuBetween } from "../prometheus/serverCpu.ts"
 
 /** The requests of a run, the bytes of their responses as they were received, and the samples in them. */
 export interface RunCost extends LoadFigures {
-  /** The CPU time of the server's process meanwhile, also for others. Undefined if it does not show that. */
+  /** The CPU time of the server's process during the run, including for other clients. Undefined if it is not shown. */
   readonly serverCpuSeconds?: number | undefined
 }
 

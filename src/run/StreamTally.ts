@@ -31,7 +31,7 @@ interface TalliedStream {
   readonly limits: CurveLimits
 }
 
-/** Stored samples have no step. A chart has a gap where there is none for as long as Prometheus looks back. */
+/** Stored samples have no step. A chart has a gap where a series has no sample for Prometheus' default look-back. */
 const RAW_SLOT_MILLIS = 300_000
 
 /** The points of all streams of a run: 16 bytes each in memory, and about the same in a report. */

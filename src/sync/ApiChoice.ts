@@ -47,7 +47,7 @@ export class ApiChoice {
     this.trials++
   }
 
-  /** The trial ended, perhaps without a result. Says whether another one may have one. */
+  /** The trial ended. Without a result, another one may follow, up to a maximum. */
   endTrial(): void {
     if (this.state === "trying") this.state = this.trials < MAX_TRIALS ? "untried" : "refused"
   }

@@ -15,7 +15,7 @@ export interface WindowBounds {
   readonly mostPoints: number
   /** A range of no more points is not split by time. */
   readonly leastPoints: number
-  /** From so many refused points in a row on, not every further range is split until it is that short. */
+  /** After this many refused points in a row, not every further range is split down to `leastPoints`. */
   readonly longHolePoints: number
   /** The target number of samples in a response. */
   readonly targetSamples: number
@@ -63,7 +63,7 @@ export const boundsOf = (range: Pick<GridRange, "stepMillis">): WindowBounds =>
 /** The limits of a load budget. */
 type LoadLimits = Pick<Settings, "maxRequestsPerSecond" | "maxSamplesPerSecond">
 
-/** A load budget makes responses smaller: the server returns one of them in about this time. */
+/** A load budget makes responses smaller: each has about the samples that the budget allows in this time. */
 const RESPONSE_SECONDS = 1
 
 /** If few requests are allowed, each may have more samples: those of this time at most. */

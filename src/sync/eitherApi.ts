@@ -23,7 +23,7 @@ import { type GridRange, pointCount } from "./TimeGrid.ts"
 /** How long a trial may take. It can be done without. */
 const TRIAL_LIMIT = "30 seconds"
 
-const UNCERTAIN_LABELS = "it is not certain which labels of its series are external labels of the server"
+const UNCERTAIN_LABELS = "it is not certain which labels of the series are external labels of the server"
 
 /** Returns a function that adds remote read to the reading of a stream with `query_range`, as far as it is configured. */
 export const makeEitherApi = Effect.gen(function* () {

@@ -11,7 +11,7 @@ export const remoteReadRule = Effect.fnUntraced(function* (
   if (lookback === undefined) {
     return name === "unknown"
       ? "it is not known what kind of server it is"
-      : `exactly how ${name} evaluates data points is not known`
+      : `it is not known exactly how ${name} evaluates data points`
   }
   const configuration = yield* client.configuration
   if (configuration === undefined) return "the server does not show its configuration"

@@ -12,7 +12,7 @@ import { definitionOf } from "./StreamDefinition.ts"
 
 /** One sample of one series. */
 export interface Sample {
-  /** Precise to the millisecond. A multiple of the step since 1970; with `sampling: raw`, the time at which it was stored. */
+  /** Precise to the millisecond. A multiple of the step since 1970; with `sampling: raw`, the sample's own time. */
   readonly time: Date
   /** The server's exact number, which may be NaN or infinite. NaN if the sample is a `histogram`. */
   readonly value: number

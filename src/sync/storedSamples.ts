@@ -22,7 +22,7 @@ const READS_FROM_OTHERS =
   "The server also reads from other servers, and a remote read does not report when one of them is unavailable."
 
 const OWN_LABELS =
-  "Read by queries: series may have external labels of the server as their own, which a remote read does not show."
+  "Reading with queries: some series may have a label of their own that equals an external label, and a remote read does not show which."
 
 /** Makes the readings of one server, which share what it has shown to offer. */
 export const makeStoredSamples = Effect.gen(function* () {
@@ -86,7 +86,7 @@ export const makeStoredSamples = Effect.gen(function* () {
           ({ reason }) => reason === "NoRemoteRead",
           ({ summary }) => {
             usesQueries = true
-            const said = isOffered ? Effect.logInfo(`${summary} Reading it by queries.`) : refuse(summary)
+            const said = isOffered ? Effect.logInfo(`${summary} Reading this stream with queries.`) : refuse(summary)
             return Effect.andThen(said, query(range, matchers))
           }
         )

@@ -270,7 +270,8 @@ describe("a reader that consumes nothing", { concurrent: true }, () => {
         const { config, mock } = yield* serve(gauge("m", MINUTES, SERIES), MINUTES)
         const files = yield* connector.workspace
         const slow = yield* startUnread(connector.readArgs(files, config, connector.catalogOf("m")))
-        const windows = () => mock.requests.filter(({ path }) => path === "/api/v1/query_range").length
+        const windows = () =>
+          mock.requests.filter(({ path }) => path === "/api/v1/query_range" || path === "/api/v1/read").length
         const use = (): Use => ({ memory: peakMegabytes(slow.process.pid!), windows: windows() })
         const seen = new Uint8Array(SERIES * MINUTES)
         const taken = { records: 0, different: 0, confirmed: 0 }

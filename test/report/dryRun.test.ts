@@ -49,7 +49,7 @@ Nothing was read or written.`
     const text = dryRunText({ ...run, remoteRead }, { columns: Infinity, paint: plain })
     assert.include(
       text.split("\n"),
-      "By remote read, which it would probably take, the server would send about 633,600 stored samples in 2.53 MB."
+      "With remote read, which the run would probably use, the server would send about 633,600 stored samples in 2.53 MB."
     )
     assert.deepStrictEqual(JSON.parse(dryRunJson({ ...run, remoteRead })).remote_read, {
       estimated_samples: 633_600,

@@ -106,7 +106,7 @@ describe("api: auto", () => {
     ],
     [
       "the look-back is not known",
-      /because exactly how Prometheus 3\.0\.0 evaluates data points is not known/,
+      /because it is not known exactly how Prometheus 3\.0\.0 evaluates data points/,
       {
         faults: showing(plainConfiguration, ({ path }) =>
           path === "/api/v1/status/flags" ? { status: 404 } : undefined

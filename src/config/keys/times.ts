@@ -35,12 +35,12 @@ export const rangeKeys = {
     title: "Sampling",
     group: "selection",
     description:
-      "step: one data point per step and series. raw: every sample that the server has stored, with its own time to the millisecond; the step then applies only to queries, which are always evaluated at steps.",
+      "step: one data point per step and series. raw: every sample that the server has stored, with its own time to the millisecond. The step then applies only to queries.",
     examples: ["raw"],
     default: "step",
     flag: {
       name: "sampling",
-      metavar: "NAME",
+      metavar: "step|raw",
       description:
         "raw reads every stored sample with its own time; step, the default, reads one data point per step"
     }

@@ -8,7 +8,7 @@ export const tuningKeys = {
     title: "API",
     group: "tuning",
     description:
-      "How the samples of metrics and groups are requested. query_range: the server evaluates the data points. remote_read: the server sends its stored samples, compressed, and the data points are evaluated here. auto: remote_read where that causes less load and the records are the same, otherwise query_range.",
+      "How the data points of metrics and groups are requested. query_range: the server evaluates them. remote_read: the server sends its stored samples, compressed, and the connector evaluates the points. auto: remote_read where that causes less load and the records are the same, otherwise query_range. No effect if sampling is raw.",
     default: "auto",
     flag: {
       name: "api",
@@ -29,7 +29,7 @@ export const tuningKeys = {
     title: "Requests per second",
     group: "tuning",
     description:
-      "The maximum number of requests per second, on average; 0.5 means one every two seconds. Retries count too. Without it, only concurrency limits them.",
+      "The maximum number of requests per second, on average; 0.5 means one every two seconds. Retries count too. By default, only concurrency limits requests.",
     examples: [5],
     min: 0.001,
     max: 100_000,
@@ -51,7 +51,7 @@ export const tuningKeys = {
       name: "max-samples-per-second",
       metavar: "NUMBER",
       description:
-        "The most samples per second that the server has to return, such as 100000 (default: no limit)"
+        "The most samples per second in the server's responses, such as 100000 (default: no limit)"
     }
   }),
   request_timeout: kind.seconds({

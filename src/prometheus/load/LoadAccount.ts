@@ -1,4 +1,4 @@
-/** What was spent of a load budget, as time: what two per second allow costs half a second each. */
+/** What has been spent of a load budget, measured as time: if two requests per second are allowed, each costs half a second. */
 import { Context, Effect } from "effect"
 import { preciseMillis } from "./preciseMillis.ts"
 
@@ -6,7 +6,7 @@ import { preciseMillis } from "./preciseMillis.ts"
 export interface Charge {
   readonly requestMillis: number
   readonly sampleMillis: number
-  /** Whether the request has waited for its samples: it does not wait for those of later ones too. */
+  /** Whether the request has waited for its samples: it must not wait again for samples that were booked later. */
   readonly hasWaited?: boolean
 }
 

@@ -247,7 +247,7 @@ export class SampleMerger {
     if (waiting.length === 0) return
     this.emitBefore(waitingFirst)
     const held = this.held.flatMap((run) => itemsOf(run, waitingFirst))
-    // The sort is stable, so that of the samples of one time, that of the first chunk is the first.
+    // The sort is stable: of samples with the same time, the one from the earliest chunk comes first.
     const sorted = [...held, ...waiting].sort((a, b) => a.time - b.time)
     this.held = runsOf(sorted.filter((item, i) => i === 0 || item.time > sorted[i - 1]!.time))
     this.mergedSize = 0

@@ -25,7 +25,7 @@ export const readBlocks = (
   const isStreamed = /streamed/i.test(contentType)
   // Older servers, and Cortex, have no other form, whatever is accepted.
   if (!isStreamed && decoding.acceptsSamples !== true && /protobuf/i.test(contentType)) {
-    const summary = `The response from ${body.address} has samples instead of chunks: a zero has no sign in that form.`
+    const summary = `The response from ${body.address} has samples instead of chunks, a form that loses the sign of zeros.`
     return Stream.fail(new PrometheusError({ reason: "UnknownEncoding", summary }))
   }
   // Then nothing shows whether it is complete.
