@@ -324,7 +324,9 @@ const make = (
 
   const sentinels = makeSentinels({
     ask: (endpoint) => Effect.map(tryOnce("sentinel", endpoint), ({ value }) => value),
-    externalLabels
+    externalLabels,
+    lookbackMillis: Effect.map(backend, ({ lookbackMillis }) => lookbackMillis),
+    hasAllLabels: settings.excludedLabels.size === 0
   })
 
   /** The parameters for the server, as far as it is known now. */

@@ -2,13 +2,14 @@
 import { Effect, Record } from "effect"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
-import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { type BeginningHints, firstPoint } from "../sync/beginning.ts"
 import { MIN_SAMPLES, maxStoredPerPoint } from "../sync/gridApi.ts"
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
 import { warnOfFailure } from "../sync/queryProbe.ts"
+import { remoteReadRule } from "../sync/remoteReadRule.ts"
 import { definitionOf, generalStepOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, isRawRange, pointCount } from "../sync/TimeGrid.ts"
 import {
@@ -180,12 +181,16 @@ const estimateRemoteRead = Effect.fnUntraced(function* (
     0
   )
   const points = onGrid.reduce((sum, { stream }) => sum + stream.samples, 0)
+  // Each stream is tried with one of its windows.
+  const most = targetWithin(gridBounds, settings)
+  const isLarge = onGrid.some(({ stream }) => Math.min(stream.samples, most) >= MIN_SAMPLES)
+  const isCertain = typeof (yield* remoteReadRule(yield* PrometheusClient)) !== "string"
   return {
     remoteRead: {
       samples: Math.round(samples),
       bytes: Math.round(samples * STORED_SAMPLE_BYTES),
       isLikely:
-        api === "remote_read" || (points >= MIN_SAMPLES && samples <= maxStoredPerPoint(compression) * points)
+        api === "remote_read" || (isLarge && isCertain && samples <= maxStoredPerPoint(compression) * points)
     }
   }
 })

@@ -304,7 +304,11 @@ const storedRows = Effect.fnUntraced(function* (metric: string, range: GridRange
   const counted = yield* Effect.forEach(all, ({ length, points }) =>
     Effect.map(
       // Version 2 also counts a sample at the left end of a window.
-      count(metric, points, kind === "prometheus2" ? Math.max(1, length - 1) : length),
+      count(
+        metric,
+        points,
+        kind === "prometheus2" || kind === "prometheus" ? Math.max(1, length - 1) : length
+      ),
       ({ firstMillis, ...contents }) => ({
         ...contents,
         firstMillis: firstMillis === null ? null : firstMillis - length + 1

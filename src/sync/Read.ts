@@ -30,7 +30,7 @@ import { requestAhead, type WindowContext } from "./windowRequests.ts"
 const streamsFor = (queries: number): number => (queries === 1 ? 1 : queries + 1)
 
 /**
- * Reads streams with `query_range`. A failed stream ends with `Failed` and does not affect the others. Only a failure that
+ * Reads streams. A failed stream ends with `Failed` and does not affect the others. Only a failure that
  * concerns all of them (the server cannot be reached, credentials are refused) fails the read.
  *
  * A damaged state of any stream fails before the first request.

@@ -86,7 +86,9 @@ export const makeStoredSamples = Effect.gen(function* () {
           ({ reason }) => reason === "NoRemoteRead",
           ({ summary }) => {
             usesQueries = true
-            const said = isOffered ? Effect.logInfo(`${summary} Reading this stream with queries.`) : refuse(summary)
+            const said = isOffered
+              ? Effect.logInfo(`${summary} Reading this stream with queries.`)
+              : refuse(summary)
             return Effect.andThen(said, query(range, matchers))
           }
         )

@@ -64,8 +64,8 @@ export interface Window {
 }
 
 /**
- * Requests a range once a permit is free. The permit is released when the response begins: the server has then evaluated the
- * query, and can evaluate another one while this response is read. Only waiting for the server holds a permit, and waiting for
+ * Requests a range once a permit is free. The permit is released when the response begins: the server has then evaluated
+ * the query, and can evaluate another one while this response is read. A remote read begins at once, and costs the server little. Only waiting for the server holds a permit, and waiting for
  * the load budget, for which any other query would have to wait too.
  */
 export const request = (

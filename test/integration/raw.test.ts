@@ -35,6 +35,17 @@ const dumped = Effect.fnUntraced(function* (
   return samples as Samples
 })
 
+/** Samples that a server has received. */
+const written = (series: ReadonlyArray<RemoteSeriesInput>): Samples =>
+  new Map(
+    series.flatMap(({ labels, samples }) => {
+      const id = seriesId(canonicalLabels(Object.entries(labels as Record<string, string>)))
+      return samples.flatMap(([time, value]) =>
+        value === "stale" ? [] : [[`${id} ${time}`, Number(value)] as const]
+      )
+    })
+  )
+
 interface HistogramColumn {
   readonly count: number | string
   readonly sum: number | string
@@ -334,7 +345,8 @@ describeEachConcurrently(prometheusServers, "stored samples of a real $name", ({
       assert.strictEqual(firstRun.code, 0, firstRun.stderr)
 
       yield* server.remoteWrite(part(false))
-      const expected = yield* dumped(server, release, markers)
+      // The promtool of version 2 does not find all late samples of a running server.
+      const expected = release === 2 ? written(series) : yield* dumped(server, release, markers)
       const second = yield* connector.read(files, config, catalog, first.states)
       assertDumped(recorded(second), expected)
       const again = yield* connector.read(files, { ...config, lookback_window: 0 }, catalog, second.states)

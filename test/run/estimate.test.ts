@@ -129,8 +129,8 @@ describe("estimate", () => {
             bytes: 125_000
           }
         ],
-        // The samples are stored once a minute.
-        remoteRead: { samples: 20_000, bytes: 80_000, isLikely: true }
+        // The samples are stored once a minute. A run tries remote read with a window of 20,000 samples of one stream.
+        remoteRead: { samples: 20_000, bytes: 80_000, isLikely: false }
       })
       assert.lengthOf(rangeRequests(mock), 2)
       const { events, mock: read } = yield* readAll(incremental("a"), setting)

@@ -50,8 +50,7 @@ export const tuningKeys = {
     flag: {
       name: "max-samples-per-second",
       metavar: "NUMBER",
-      description:
-        "The most samples per second in the server's responses, such as 100000 (default: no limit)"
+      description: "The most samples per second in the server's responses, such as 100000 (default: no limit)"
     }
   }),
   request_timeout: kind.seconds({

@@ -17,6 +17,11 @@ export interface StoredOddities {
 /** The response has native histograms and several series, on a server that may mix them up. */
 class MixedHistogramsError extends Error {}
 
+/** The most native histograms and buckets that are held back. Each bucket is an object. */
+const MAX_HELD = 500_000
+
+class ManyHistogramsError extends Error {}
+
 /** What blocks are made of, beside the response. */
 export interface StoredDecoding {
   readonly oddities: StoredOddities
@@ -32,6 +37,12 @@ export const storedBlocks = (
 ): Stream.Stream<SampleBlock, PrometheusError> => {
   const samples = new StoredSamples(range, oddities)
   const mixed = (error: unknown): PrometheusError => {
+    if (error instanceof ManyHistogramsError) {
+      return new PrometheusError({
+        reason: "TooLarge",
+        summary: `The response from ${address} has too many native histograms to hold them until it is certain that they are of one series.`
+      })
+    }
     if (!(error instanceof MixedHistogramsError)) throw error
     // Parts with fewer series are requested then, finally with one.
     return new PrometheusError({
@@ -58,6 +69,8 @@ class StoredSamples {
   private last: TextBlock | undefined
   /** Histograms, held back until no other series can follow. */
   private histograms: Array<SampleBlock> = []
+  /** How many they are, with their buckets. */
+  private held = 0
 
   constructor(range: TimeRange, oddities: StoredOddities) {
     this.range = range
@@ -78,7 +91,7 @@ class StoredSamples {
     }
     if (block._tag === "HistogramBlock") {
       const cut = this.cut(block)
-      if (this.oddities.mixesHistograms === true) this.histograms.push(...cut)
+      if (this.oddities.mixesHistograms === true) this.hold(cut)
       else ready.push(...cut)
     } else if (this.oddities.hasRepeatedTimes === true && block._tag === "TextBlock") {
       ready.push(...this.distinct(block))
@@ -89,6 +102,15 @@ class StoredSamples {
   /** To be called after the last block. */
   finish(): ReadonlyArray<SampleBlock> {
     return [...this.takeLast(), ...this.histograms]
+  }
+
+  private hold(blocks: ReadonlyArray<SampleBlock>): void {
+    for (const block of blocks) {
+      this.histograms.push(block)
+      if (block._tag !== "HistogramBlock") continue
+      for (const { buckets } of block.histograms) this.held += 1 + buckets.length
+    }
+    if (this.held > MAX_HELD) throw new ManyHistogramsError()
   }
 
   /** The part of a block that is in the range. */

@@ -231,7 +231,7 @@ export class SampleMerger {
    * as there are: with any number of overlapping chunks, every sample is then merged a few times at most.
    */
   private wait(first: number, items: ReadonlyArray<Item>): void {
-    if (this.waiting.length === 0) this.waitingFirst = first
+    this.waitingFirst = this.waiting.length === 0 ? first : Math.min(this.waitingFirst, first)
     for (const item of items) this.waiting.push(item)
     this.waitingSize += sizeOf(items)
     this.waitingLast = Math.max(this.waitingLast, items.at(-1)!.time)
@@ -355,7 +355,7 @@ const itemsOf = (run: Run, first: number): Array<Item> => {
 /** Samples as runs of one kind each. */
 const runsOf = (items: ReadonlyArray<Item>): Array<Run> => {
   const runs: Array<Run> = []
-  for (const item of items) {
+  for (const [i, item] of items.entries()) {
     let run = runs.at(-1)
     if ("histogram" in item) {
       if (run?.kind !== "histogram") {
@@ -366,7 +366,9 @@ const runsOf = (items: ReadonlyArray<Item>): Array<Run> => {
       run.histograms.push(item.histogram)
     } else {
       if (run?.kind !== "float") {
-        run = { kind: "float", columns: new FloatColumns(items.length), from: 0, to: 0, latest: 0 }
+        let end = i
+        while (end < items.length && !("histogram" in items[end]!)) end++
+        run = { kind: "float", columns: new FloatColumns(end - i), from: 0, to: 0, latest: 0 }
         runs.push(run)
       }
       run.columns.set(run.to++, item.time, item.high, item.low)

@@ -20,6 +20,8 @@ export class SeriesReader {
   private readonly cache: SeriesCache | undefined
   private readonly excludedLabels: ReadonlySet<string>
   private readonly externalLabels: ExternalLabels
+  /** Distinguishes the series of responses with other external labels in the cache. */
+  private readonly scope: string
   private current: { readonly key: string; readonly series: Series } | undefined
 
   constructor({
@@ -30,6 +32,8 @@ export class SeriesReader {
     this.cache = series
     this.excludedLabels = excludedLabels
     this.externalLabels = externalLabels
+    this.scope =
+      externalLabels.size === 0 ? "" : JSON.stringify([...externalLabels, ...(externalLabels.unowned ?? [])])
   }
 
   /** The series with the labels at these places. The same object as for the message before, if the labels are the same. */
@@ -42,7 +46,7 @@ export class SeriesReader {
       throw oversized(`a series has labels of ${key.length} bytes, but at most ${MAX_LABEL_BYTES} are read`)
     }
     if (this.current?.key === key) return this.current.series
-    let series = this.cache?.get(key)
+    let series = this.cache?.get(this.scope + key)
     if (series === undefined) {
       const described = new DecodedSeries()
       const all = labels.map(([start, end]) => labelOf(message.at(start, end)))
@@ -50,7 +54,7 @@ export class SeriesReader {
       const pairs = all.filter(([name, value]) => this.externalLabels.get(name) !== value)
       described.describe(canonicalLabels(pairs), this.excludedLabels)
       series = described
-      this.cache?.add(key, series, key.length)
+      this.cache?.add(this.scope + key, series, key.length)
     }
     this.current = { key, series }
     return series

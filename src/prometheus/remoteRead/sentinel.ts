@@ -22,7 +22,7 @@ export interface Seen {
 }
 
 /**
- * How far the sentinel's range extends before the sample: longer than the usual look-back. The servers behind a load balancer do
+ * How far the sentinel's range extends before the sample: at least so far, and longer than the look-back. The servers behind a load balancer do
  * not have the same samples, but the same series.
  */
 const SENTINEL_MILLIS = 600_000
@@ -30,7 +30,8 @@ const SENTINEL_MILLIS = 600_000
 /** The query for a series and its sample. Fewer matchers only select more. */
 export const sentinelOf = (
   { labels, matchers, timeMillis }: Seen,
-  external: ExternalLabels | undefined
+  external: ExternalLabels | undefined,
+  lookbackMillis: number
 ): StoredQuery => {
   const equal = labels
     // For an external label with its own value, a server looks for series without it.
@@ -39,7 +40,7 @@ export const sentinelOf = (
   const isNamed = equal.some(({ label }) => label === METRIC_NAME)
   return {
     matchers: isNamed ? equal : [...matchers, ...equal],
-    startMillis: timeMillis - SENTINEL_MILLIS,
+    startMillis: timeMillis - Math.max(SENTINEL_MILLIS, 2 * lookbackMillis),
     endMillis: timeMillis
   }
 }
@@ -81,6 +82,10 @@ interface Asking {
   /** Asks once. */
   readonly ask: (endpoint: Endpoint<Seen | undefined>) => Effect.Effect<Seen | undefined, PrometheusError>
   readonly externalLabels: Effect.Effect<ExternalLabels | undefined>
+  /** How old the sample of a point may be. */
+  readonly lookbackMillis: Effect.Effect<number>
+  /** Whether the series of blocks have all of their labels. A sentinel with fewer would select other series too. */
+  readonly hasAllLabels: boolean
 }
 
 /** The sentinels of one client. */
@@ -99,7 +104,7 @@ export interface Sentinels {
   readonly onFailure: (error: PrometheusError) => Effect.Effect<void>
 }
 
-export const makeSentinels = ({ ask, externalLabels }: Asking): Sentinels => {
+export const makeSentinels = ({ ask, externalLabels, hasAllLabels, lookbackMillis }: Asking): Sentinels => {
   const turns = Semaphore.makeUnsafe(1)
   /** The latest sample that was seen: it stays stored the longest. */
   let latest: Seen | undefined
@@ -134,11 +139,12 @@ export const makeSentinels = ({ ask, externalLabels }: Asking): Sentinels => {
   return {
     choose: Effect.fnUntraced(function* (query) {
       if (latest === undefined) yield* findAny(query)
-      return latest && sentinelOf(latest, yield* externalLabels)
+      return latest && sentinelOf(latest, yield* externalLabels, yield* lookbackMillis)
     }),
     watch: ({ matchers }, blocks) =>
       blocks.pipe(
         Stream.mapArray((blocks) => {
+          if (!hasAllLabels) return blocks
           for (const { length, series, times } of blocks) {
             const timeMillis = times[length - 1]!
             if (latest === undefined || timeMillis > latest.timeMillis) {

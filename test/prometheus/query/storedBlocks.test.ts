@@ -172,6 +172,22 @@ describe("storedBlocks", () => {
     })
   )
 
+  it.effect("holds back half a million buckets at most: then the range is split", () =>
+    Effect.gen(function* () {
+      const bucket = { boundaries: 0, lower: "0", upper: "1", count: "1" }
+      const many = {
+        ...histograms(a, 1),
+        length: 100,
+        times: Float64Array.from({ length: 100 }, (_, i) => i + 1),
+        histograms: Array.from({ length: 100 }, () => ({ ...histogram, buckets: Array(6000).fill(bucket) }))
+      }
+      const error = yield* Effect.flip(collect([many], { mixesHistograms: true }))
+      assert.strictEqual(error.reason, "TooLarge", error.message)
+      assert.strictEqual(error.policy.splitBy, "time")
+      assert.lengthOf(yield* collect([many], {}), 100)
+    })
+  )
+
   it.effect("passes the histograms of one series, and floats of several", () =>
     Effect.gen(function* () {
       const mixesHistograms = { mixesHistograms: true }

@@ -187,6 +187,44 @@ describe("SampleMerger", () => {
     { arbitrary: { runs: runs(20, 100) }, timeout: 60_000 }
   )
 
+  it("has samples in order even if chunks are not in the order of their first samples", () => {
+    const merger = new SampleMerger(range)
+    merger.begin(new DecodedSeries())
+    for (const first of [10, 14, 3]) {
+      merger.addFloats((room) => {
+        const { columns, start } = room(5)
+        for (let i = 0; i < 5; i++) columns.set(start + i, first + 2 * i, 1, first)
+        return 5
+      })
+    }
+    merger.end()
+    const times = merger.take().flatMap(({ times }) => [...times])
+    assert.deepStrictEqual(times, [3, 5, 7, 9, 10, 11, 12, 14, 16, 18, 20, 22])
+  })
+
+  it("takes little memory for floats and histograms in turns", () => {
+    const merger = new SampleMerger(range)
+    merger.begin(new DecodedSeries())
+    const count = 20_000
+    const before = process.memoryUsage().arrayBuffers
+    merger.addFloats((room) => {
+      const { columns, start } = room(count)
+      for (let i = 0; i < count; i++) columns.set(start + i, 2 * i + 1, 1, i)
+      return count
+    })
+    merger.addHistograms((onHistogram) => {
+      for (let i = 0; i < count; i++) onHistogram(2 * i + 2, layout, empty)
+    })
+    merger.end()
+    const blocks = merger.take()
+    // Each block has memory of its own.
+    assert.isBelow(process.memoryUsage().arrayBuffers - before, 20_000_000)
+    assert.strictEqual(
+      blocks.reduce((sum, { length }) => sum + length, 0),
+      2 * count
+    )
+  })
+
   it("sorts a sample a few times at most, however many chunks overlap", () => {
     const sort = vi.spyOn(Array.prototype, "sort")
     const merger = new SampleMerger(range)

@@ -19,6 +19,7 @@ interface Proxied {
   readonly frames?: (read: number) => number | undefined
   readonly endsByClose?: boolean
   readonly externalLabels?: Readonly<Record<string, string>>
+  readonly excludeLabels?: ReadonlyArray<string>
 }
 
 const now = start + 9 * minute
@@ -38,7 +39,13 @@ const framesOf = (bytes: Buffer): ReadonlyArray<Buffer> => {
 /** Uses a client of a mock behind such a proxy. Returns the results, and the requests that the mock received. */
 const through = Effect.fnUntraced(
   function* <A, E>(
-    { endsByClose = false, externalLabels = {}, frames = () => undefined, series }: Proxied,
+    {
+      endsByClose = false,
+      excludeLabels = [],
+      externalLabels = {},
+      frames = () => undefined,
+      series
+    }: Proxied,
     use: (client: PrometheusClient["Service"]) => Effect.Effect<A, E>
   ) {
     const mock = new MockPrometheus({ series, metadata: new Map() }, { externalLabels })
@@ -54,7 +61,12 @@ const through = Effect.fnUntraced(
         send(response, passed, headers, status)
       })
     })
-    const settings = { base_url: baseUrl, start_date: "2026-01-01", max_retries: 0 }
+    const settings = {
+      base_url: baseUrl,
+      start_date: "2026-01-01",
+      max_retries: 0,
+      exclude_labels: excludeLabels
+    }
     const layer = Layer.provide(PrometheusClient.layer, ConnectorConfig.layerFrom(settings))
     const result = yield* Effect.flatMap(PrometheusClient, use).pipe(Effect.provide(layer))
     return {
@@ -127,6 +139,21 @@ describe("a remote read with a sentinel", () => {
           ["o", 9]
         ]
       )
+    })
+  )
+
+  it.live("takes no series without its excluded labels, which would select many", () =>
+    Effect.gen(function* () {
+      const series = [...gauge("m", 8, 3), ...gauge("o", 10, 3)]
+      const { reads } = yield* through({ series, excludeLabels: ["n"] }, (client) =>
+        Effect.andThen(read(client, { matchers: [ofMetric("o")] }), read(client))
+      )
+      for (const [, sentinel] of reads) {
+        assert.include(
+          sentinel!.matchers.map(({ label }) => label),
+          "n"
+        )
+      }
     })
   )
 
