@@ -80,7 +80,7 @@ describe("a forward proxy", () => {
         const seen = squid.requests().slice(before)
         assert.isAbove(seen.length, 10)
         for (const line of seen) {
-          assert.match(line, new RegExp(`^(GET|POST) ${plain.base_url}/api/v1/`))
+          assert.match(line, new RegExp(`^(GET|POST) ${plain.base_url}/(api/v1/|metrics\\|)`))
           // The log encodes spaces.
           assert.include(line, `|${encodeURI(basicAuthHeader)}|`)
           assert.match(line, /\|(200|40\d)$/)
