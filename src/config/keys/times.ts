@@ -42,7 +42,7 @@ export const rangeKeys = {
       name: "sampling",
       metavar: "step|raw",
       description:
-        "raw reads every stored sample with its own time; step, the default, reads one data point per step"
+        "Read one data point per step (step, the default), or every stored sample with its own time (raw)"
     }
   }),
   end_date: kind.moment({
