@@ -24,7 +24,7 @@ const open = (url: string, of = settings) =>
 const request = (requestMillis: number) => ({ requestMillis, sampleMillis: 0 })
 
 describe("a shared load account", () => {
-  it.live("gives each request its own place, whoever books it", () =>
+  it.live("gives each request its own place, from any client", () =>
     Effect.gen(function* () {
       const url = (yield* Postgres.make()).urlOf()
       const accounts = yield* Effect.all([open(url), open(url), open(url)])

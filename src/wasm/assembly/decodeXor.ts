@@ -102,7 +102,7 @@ function bitsAt(position: i32): u64 {
   return (load<u64>(at) << shift) | ((load<u64>(at, 8) >>> 1) >>> (63 - shift))
 }
 
-/** Turns the bytes, the first of which has the highest bits, into words. */
+/** Turns bytes into words. The first byte has the highest bits. */
 function swapWords(end: i32): void {
   const last = FREE + <usize>(end >>> 3) + PADDING
   for (let at = FREE; at < last; at += 16) {

@@ -2,7 +2,7 @@
  * Writes a float in Prometheus' format, as `samples/formatFloat64.ts` does: the shortest digits that are read as the same float.
  *
  * Most values are integers, or decimals of a few places. A decimal of at most 15 digits is the only one of so many digits for its
- * float, and so the shortest. It is found by a product and confirmed by a quotient, each of which is rounded only once. Other
+ * float, and so the shortest. It is found by a product and confirmed by a quotient, both rounded only once. Other
  * floats have 16 or 17 digits, which `shortestDigits` finds.
  */
 import { digitsExponent, shortestDigits } from "./shortestDigits"
