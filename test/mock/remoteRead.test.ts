@@ -1,4 +1,4 @@
-/** The mock's remote read: its responses have exactly the stored samples, of which the points of range queries follow. */
+/** The mock's remote read: its responses have exactly the stored samples, from which the points of range queries follow. */
 import { assert, describe, it } from "@effect/vitest"
 import { evaluate, parseQuery } from "../../src/mock/evaluate.ts"
 import { onMetric } from "../../src/mock/faults.ts"
