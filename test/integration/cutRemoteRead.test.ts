@@ -5,6 +5,7 @@ import { Effect, Layer, Logger, Stream } from "effect"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
 import { ofMetric } from "../../src/promql/Matcher.ts"
+import { framesOf } from "../support/framesOf.ts"
 import { minute } from "../support/gauge.ts"
 import { send, serveRaw } from "../support/rawServer.ts"
 import { describeEachConcurrently, prometheusServers } from "../support/servers.ts"
@@ -18,18 +19,6 @@ const series = [
   labels,
   samples: Array.from({ length: 10 }, (_, i) => [now - (9 - i) * minute, i] as const)
 }))
-
-/** The frames of a streamed response, which are short here. */
-const framesOf = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {
-  const frames: Array<Uint8Array> = []
-  for (let at = 0; at < bytes.length; ) {
-    const [low = 0, high = 0] = bytes.subarray(at)
-    const length = low < 128 ? 5 + low : 6 + (low & 127) + 128 * high
-    frames.push(bytes.subarray(at, at + length))
-    at += length
-  }
-  return frames
-}
 
 describeEachConcurrently(prometheusServers, "a cut remote read of a real $name", ({ make }) => {
   it.live.each([false, true])("is noticed after any frame (its body ends by close: %s)", (endsByClose) =>

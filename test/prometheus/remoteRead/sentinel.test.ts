@@ -10,6 +10,7 @@ import { isRead, parseReadRequest } from "../../../src/mock/readRequest.ts"
 import { PrometheusClient } from "../../../src/prometheus/PrometheusClient.ts"
 import type { RemoteReadQuery } from "../../../src/prometheus/RangeQuery.ts"
 import { type Matcher, ofMetric } from "../../../src/promql/Matcher.ts"
+import { framesOf } from "../../support/framesOf.ts"
 import { gauge, minute, start } from "../../support/gauge.ts"
 import { send, serveRaw } from "../../support/rawServer.ts"
 
@@ -23,18 +24,6 @@ interface Proxied {
 }
 
 const now = start + 9 * minute
-
-/** The frames of a response, which are short here. */
-const framesOf = (bytes: Buffer): ReadonlyArray<Buffer> => {
-  const frames: Array<Buffer> = []
-  for (let at = 0; at < bytes.length; ) {
-    const [low = 0, high = 0] = bytes.subarray(at)
-    const length = low < 128 ? 5 + low : 6 + (low & 127) + 128 * high
-    frames.push(bytes.subarray(at, at + length))
-    at += length
-  }
-  return frames
-}
 
 /** Uses a client of a mock behind such a proxy. Returns the results, and the requests that the mock received. */
 const through = Effect.fnUntraced(
